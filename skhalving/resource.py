@@ -1,0 +1,154 @@
+"""What an amount of resource means for one fold and one configuration.
+
+Two classes with two methods each: ``cut`` gives the train and test rows of a fold at an amount,
+``params`` what the amount adds to a configuration. ``Rows`` cuts rows and adds nothing;
+``Parameter`` cuts nothing and sets a parameter of the estimator.
+
+A fold's rows are put in one order, once, and an amount is a prefix of it: so the rows of a rung
+contain those of the rung before, every candidate gets the same ones, and a prefix of a stratified
+order is a stratified sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+
+from skhalving.schedule import Level
+
+Split = tuple[Any, Any]
+
+# Scoring whole test folds costs more than the fits on low rungs; tiny ones mislead.
+LEAST_TEST_ROWS = 1000
+
+
+def stratified_order(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Positions in an order of which every prefix holds the classes in proportion.
+
+    The j-th row (from 0) of a class of n rows goes to the place (j + 1/2) / n, so a prefix that ends
+    at place t has about t * n rows of each class. First of all stands one row of each class, small
+    classes first.
+    """
+    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    shuffled = rng.permutation(len(inverse))
+    by_class = shuffled[np.argsort(inverse[shuffled], kind="stable")]
+    class_of = inverse[by_class]
+    starts = np.cumsum(counts) - counts
+    place = (np.arange(len(by_class)) - starts[class_of] + 0.5) / counts[class_of]
+    place[starts] = counts / len(by_class) - 1.0
+    return by_class[np.argsort(place, kind="stable")]
+
+
+class Rows:
+    """``amount`` rows of ``n_samples``: that share of a fold's training rows, and of its test rows.
+
+    Parameters
+    ----------
+    splits : sequence of (train, test)
+        Row indices of each fold.
+
+    n_samples : int
+        At this amount nothing is cut.
+
+    levels : iterable of Level
+        The amounts that will be asked for, and on how many of ``fold_order``.
+
+    fold_order : sequence of int
+        The folds, in the order in which levels use them.
+
+    labels : ndarray of shape (n_samples,), default=None
+        Classes to stratify by. None: any row is as good as another.
+
+    newest_first : bool, default=False
+        Keep the last rows of every fold rather than drawing them.
+
+    seed : int, default=0
+        Of the draws.
+    """
+
+    def __init__(
+        self,
+        splits: Sequence[Split],
+        n_samples: int,
+        levels: Iterable[Level],
+        fold_order: Sequence[int],
+        *,
+        labels: np.ndarray | None = None,
+        newest_first: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self._cuts: dict[tuple[int, int], Split] = {}
+        self._splits = splits
+        below = [level for level in levels if level.n_resources < n_samples]
+        for fold in fold_order[: max((level.n_folds for level in below), default=0)]:
+            rng = np.random.RandomState([seed, fold])
+            train, test = (np.asarray(part) for part in splits[fold])
+            in_order = [
+                np.sort(part)[::-1]
+                if newest_first
+                else part[rng.permutation(len(part))]
+                if labels is None
+                else part[stratified_order(labels[part], rng)]
+                for part in (train, test)
+            ]
+            n_classes = 1 if labels is None else len(np.unique(labels[train]))
+            for level in below:
+                share = [level.n_resources * len(part) // n_samples for part in (train, test)]
+                least = (n_classes, min(LEAST_TEST_ROWS, len(test)))
+                self._cuts[fold, level.n_resources] = tuple(
+                    np.sort(part[: max(n, m)])
+                    for part, n, m in zip(in_order, share, least, strict=True)
+                )
+
+    def cut(self, fold: int, amount: int) -> Split:
+        """Row indices (train, test), each in rising order."""
+        return self._cuts.get((fold, amount), self._splits[fold])
+
+    def params(self, amount: int) -> dict[str, Any]:
+        """Rows are no parameter."""
+        return {}
+
+
+class Parameter:
+    """``amount`` is the value of a parameter of the estimator: its trees, epochs or iterations.
+
+    Parameters
+    ----------
+    splits : sequence of (train, test)
+        Row indices of each fold.
+
+    name : str
+        As in ``estimator.set_params``.
+    """
+
+    def __init__(self, splits: Sequence[Split], name: str) -> None:
+        self._splits = splits
+        self.name = name
+
+    def cut(self, fold: int, amount: int) -> Split:
+        """The fold as ``cv`` made it."""
+        return self._splits[fold]
+
+    def params(self, amount: int) -> dict[str, Any]:
+        """The parameter."""
+        return {self.name: amount}
+
+
+def auto_max_parameter(name: str, params: dict[str, Any]) -> int:
+    """The value that the estimator has now; an error if it has none or it is no whole number."""
+    if name not in params:
+        near = get_close_matches(name, ["n_samples", *params], n=3, cutoff=0.5)
+        raise ValueError(
+            f"resource={name!r} is neither 'n_samples' nor a parameter of the estimator; "
+            + (f"did you mean {' or '.join(map(repr, near))}?" if near else "see get_params()")
+        )
+    value = params[name]
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise ValueError(
+            f"the estimator has {name}={value!r}, which cannot be a resource: amounts are whole "
+            f"numbers; set {name} to an integer, or take another resource"
+        )
+    return int(value)

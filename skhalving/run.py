@@ -1,0 +1,151 @@
+"""The only loop: ask the race for a wave, skip what is known, run the rest with joblib, tell.
+
+The estimators and the plain functions hand it their ``evaluate``; it knows nothing of either. A
+trial is one or more tasks, one for each fold; the result of a task is kept under (candidate, fold,
+amount), so a fold that a candidate was scored on at the same amount is never run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+from sklearn.utils.parallel import Parallel, delayed
+
+from skhalving.race import Race, Trial
+
+
+class Task(NamedTuple):
+    """One evaluation, and the name that its result is known by."""
+
+    candidate: int
+    fold: int
+    amount: int
+
+
+def tasks_of(race: Race, trial: Trial, folds: Sequence[int]) -> list[Task]:
+    """A trial's evaluations: the first of ``folds``, as many as its rung has."""
+    rung = race.rung(trial)
+    return [Task(trial.candidate, fold, rung.n_resources) for fold in folds[: rung.n_folds]]
+
+
+def run(
+    race: Race,
+    evaluate: Callable[..., Any],
+    arguments: Callable[[Task], tuple[Any, ...]],
+    score: Callable[[list[Any]], float],
+    known: dict[Task, Any],
+    *,
+    folds: Sequence[int] = (0,),
+    parallel: dict[str, Any],
+    level: Callable[[list[Trial], list[Task]], AbstractContextManager[Any]],
+) -> None:
+    """Run a race to its end.
+
+    Parameters
+    ----------
+    race : Race
+        Fresh; told every score on return.
+
+    evaluate : callable
+        ``evaluate(fold, amount, *arguments(task))`` runs on a worker and returns a result.
+
+    arguments : callable
+        Called in this process, for every task of a wave before the wave starts.
+
+    score : callable
+        From a trial's results, one a fold, to the number that it races with.
+
+    known : dict of Task to result
+        What is in it is not run; every result is put in it as it arrives.
+
+    folds : sequence of int, default=(0,)
+        In the order in which rungs use them.
+
+    parallel : dict
+        Arguments of ``joblib.Parallel``.
+
+    level : callable
+        ``level(trials, tasks)`` is entered around each wave.
+    """
+    with _parallel(**parallel) as pool:
+        while wave := race.wave():
+            trials = {trial: tasks_of(race, trial, folds) for trial in wave}
+            todo = [task for tasks in trials.values() for task in tasks if task not in known]
+            with level(wave, todo):
+                calls = [
+                    delayed(_attempt)(evaluate, task, *arguments(task)) for task in todo
+                ]
+                for task, result in pool(calls):
+                    if isinstance(result, Exception):
+                        raise result
+                    known[task] = result
+                for trial, tasks in trials.items():
+                    race.tell(trial, score([known[task] for task in tasks]))
+
+
+def _attempt(evaluate: Callable[..., Any], task: Task, *arguments: Any) -> tuple[Task, Any]:
+    """Errors come back as values: one raised through joblib would cost the other results."""
+    try:
+        return task, evaluate(task.fold, task.amount, *arguments)
+    except Exception as error:
+        return task, error
+
+
+def _parallel(**options: Any) -> Parallel:
+    """Results as they arrive where joblib's backend can do that, else as a list (ray, spark)."""
+    try:
+        return Parallel(return_as="generator_unordered", **options)
+    except ValueError as error:
+        if "return_as" not in str(error):
+            raise
+        return Parallel(**options)
+
+
+class Log:
+    """One line a level: what ran, the best so far, the time it took and about how long is left.
+
+    The time left is what the evaluations cost so far, for each unit of resource, times the units of
+    the evaluations to come.
+    """
+
+    def __init__(self, race: Race, unit: str, sign: int = 1) -> None:
+        self._race, self._unit, self._sign = race, unit, sign
+        self._start = time.perf_counter()
+        self._units_done = 0
+
+    def level(self, trials: list[Trial], tasks: list[Task]) -> str:
+        """The line, after the level's trials have been told."""
+        race, n_levels = self._race, len(self._race.schedule.levels)
+        rung = race.rung(trials[0])
+        self._units_done += len(tasks) * rung.n_resources
+        elapsed = time.perf_counter() - self._start
+        left = elapsed * self._units_left(trials[0].level) / max(1, self._units_done)
+        best = max((race.scores[trial] for trial in trials), key=lambda s: (s == s, s))
+        return (
+            f"level {trials[0].level + 1} of {n_levels}: {len(trials)} candidates, "
+            f"{self._unit}={rung.n_resources}, {rung.n_folds} fold{'s'[: rung.n_folds > 1]}, "
+            f"{len(tasks)} fits; best {self._sign * best:.4g}; {elapsed:.1f} s elapsed"
+            + (f", about {left:.1f} s left" if trials[0].level + 1 < n_levels else "")
+        )
+
+    def _units_left(self, level: int) -> int:
+        return sum(n * amount for _, n, amount in fits_by_level(self._race.schedule, level + 1))
+
+
+def fits_by_level(schedule: Any, first: int = 0) -> Iterator[tuple[int, int, int]]:
+    """(level, fits, amount) from level ``first`` up; folds kept from the level below are not fits."""
+    levels = schedule.levels
+    for i in range(first, len(levels)):
+        fits = 0
+        for b in range(len(schedule)):
+            if schedule.iter(b, i) >= 0:
+                kept = (
+                    levels[i - 1].n_folds
+                    if schedule.iter(b, i) > 0 and levels[i - 1].n_resources == levels[i].n_resources
+                    else 0
+                )
+                fits += schedule.rung(b, i).n_candidates * (levels[i].n_folds - kept)
+        yield i, fits, levels[i].n_resources

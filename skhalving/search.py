@@ -1,0 +1,449 @@
+"""The two estimators. One ``fit``, in order:
+
+1. validate; resolve scorers, routing and the splits (once); freeze the seed;
+2. draw all candidates and lay out the schedule;
+3. race them: ``run`` asks for waves of trials, workers ``evaluate``;
+4. ``cv_results_`` once, the best among the rows of the highest level, and the refit on all rows.
+
+``fit`` is our own and ``BaseSearchCV`` gives the interface: its ``_run_search`` cannot give fewer
+folds on low rungs and aborts when a whole rung fails.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import TimeSeriesSplit, check_cv
+from sklearn.utils import check_random_state, indexable
+from sklearn.utils.multiclass import type_of_target
+
+from skhalving import schedule as plans
+from skhalving import space as spaces
+from skhalving.evaluate import Evaluate
+from skhalving.race import Race, Trial
+from skhalving.resource import Parameter, Rows, auto_max_parameter
+from skhalving.results import Row, cv_results
+from skhalving.run import Log, Task, fits_by_level, run, tasks_of
+from skhalving.schedule import Level, Schedule
+from skhalving.sklearn_private import (
+    BaseSearchCV,
+    Callbacks,
+    Interval,
+    StrOptions,
+    _check_method_params,
+    _fit_context,
+    _insert_error_scores,
+    _MultimetricScorer,
+    _num_samples,
+    _warn_or_raise_about_fit_failures,
+)
+
+_COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
+
+
+class _HalvingSearchCV(BaseSearchCV):
+    """What the two estimators share: everything but the brackets they run."""
+
+    _brackets: ClassVar[Callable[..., Schedule]]
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseSearchCV._parameter_constraints,
+        "param_distributions": [dict, list, None],
+        "param_grid": [dict, list, None],
+        "resource": [str],
+        "min_resources": _COUNT,
+        "max_resources": _COUNT,
+        "factor": [Interval(Integral, 2, None, closed="left")],
+        "n_candidates": _COUNT,
+        "folds": [StrOptions({"grow", "all"})],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        param_distributions: spaces.Space | None = None,
+        *,
+        param_grid: spaces.Space | None = None,
+        resource: str = "n_samples",
+        min_resources: int | str = "auto",
+        max_resources: int | str = "auto",
+        factor: int = 3,
+        n_candidates: int | str = "auto",
+        folds: str = "grow",
+        scoring: Any = None,
+        n_jobs: int | None = None,
+        refit: Any = True,
+        cv: Any = None,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.param_distributions = param_distributions
+        self.param_grid = param_grid
+        self.resource = resource
+        self.min_resources = min_resources
+        self.max_resources = max_resources
+        self.factor = factor
+        self.n_candidates = n_candidates
+        self.folds = folds
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None, **params: Any) -> _HalvingSearchCV:
+        """Race the candidates and refit the best.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_samples)
+            Training data; a precomputed kernel is square.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Target; None for unsupervised learning.
+
+        **params : dict of str to object
+            Passed to the estimator's ``fit``, the scorer and the splitter, as in ``GridSearchCV``.
+            What has ``n_samples`` rows is cut with X.
+
+        Returns
+        -------
+        self : object
+            Fitted.
+
+        Raises
+        ------
+        ValueError
+            If an argument or the data does not allow the search, or if every fit failed.
+        """
+        scorers, refit_metric = self._get_scorers()
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
+        splits = self._splits(X, y, routed["splitter"]["split"])
+        labels = self._labels(y)
+        levels = self._ladder(_num_samples(X), labels, len(splits))
+        candidates, schedule = self._plan(levels, rng)
+        self._describe(schedule)
+
+        # Larger training sets first: the closest to what the refit will see, and for time series
+        # the latest.
+        folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
+        evaluate = Evaluate(
+            estimator=clone(self.estimator),
+            X=X,
+            y=y,
+            resource=self._resource(X, labels, splits, folds, rng),
+            options={
+                "scorer": scorers,
+                "fit_params": routed["estimator"]["fit"],
+                "score_params": routed["scorer"]["score"],
+                "return_train_score": self.return_train_score,
+                "return_n_test_samples": True,
+                "return_times": True,
+                "error_score": self.error_score,
+                "verbose": self.verbose,
+            },
+        )
+        metadata = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
+        callbacks = Callbacks(
+            self, X, y, len(schedule.levels) + (self.refit is not False), metadata or None
+        )
+        race, known = Race(schedule), {}
+        self._race(race, evaluate, candidates, known, folds, callbacks)
+        self._finish(race, known, folds, evaluate, candidates)
+        self._choose(refit_metric)
+        if self.refit:
+            self._refit(X, y, routed["estimator"]["fit"], callbacks)
+        self.scorer_ = scorers._scorers if isinstance(scorers, _MultimetricScorer) else scorers
+        callbacks.end()
+        return self
+
+    def plan(self, X: Any, y: Any = None, **params: Any) -> Schedule:
+        """The schedule that ``fit`` with the same arguments would run, to read before paying for it.
+
+        Parameters
+        ----------
+        X, y, **params
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        schedule : Schedule
+            ``print`` it.
+        """
+        self._validate_params()
+        X, y = indexable(X, y)
+        routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
+        splits = self._splits(X, y, routed["splitter"]["split"])
+        levels = self._ladder(_num_samples(X), self._labels(y), len(splits))
+        return self._plan(levels, np.random.RandomState(0))[1]
+
+    # -- 1. what is searched, on what ---------------------------------------------------------
+
+    def _splits(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Any, Any]]:
+        """The folds, made once, so that a shuffling cv without a seed is the same for everyone."""
+        if _num_samples(X) == 0:
+            raise ValueError("X has 0 samples; a search needs at least one row for every fold")
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        self.n_splits_ = cv.get_n_splits(X, y, **split_params)
+        splits = list(cv.split(X, y, **split_params))
+        if len(splits) != self.n_splits_:
+            raise ValueError(
+                "cv.split and cv.get_n_splits returned inconsistent results. Expected "
+                f"{self.n_splits_} splits, got {len(splits)}"
+            )
+        if not splits:
+            raise ValueError("No fits were performed. Was the CV iterator empty?")
+        self._newest_first = isinstance(cv, TimeSeriesSplit)
+        return splits
+
+    def _labels(self, y: Any) -> np.ndarray | None:
+        """The classes to stratify by, if there are any."""
+        if is_classifier(self.estimator) and y is not None:
+            if type_of_target(y) in ("binary", "multiclass"):
+                return np.asarray(y).ravel()
+        return None
+
+    def _space(self) -> spaces.Space:
+        given = [s for s in (self.param_distributions, self.param_grid) if s is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"{len(given)} of param_distributions and param_grid are given; give exactly one"
+            )
+        if self.resource in spaces.names(given[0]):
+            raise ValueError(
+                f"resource={self.resource!r} is also among the searched parameters; take it out "
+                "of the space, since the rungs set it, or take another resource"
+            )
+        return given[0]
+
+    # -- 2. the plan --------------------------------------------------------------------------
+
+    def _ladder(
+        self, n_samples: int, labels: np.ndarray | None, n_splits: int
+    ) -> tuple[Level, ...]:
+        """The levels, from the arguments and the size of the data."""
+        least = 1
+        auto_max = n_samples
+        if self.resource == "n_samples":
+            # Two rows of every class for each fold, as scikit-learn's halving has it.
+            n_classes = 1 if labels is None else len(np.unique(labels))
+            least = 2 * n_splits * n_classes
+            if self.max_resources != "auto" and self.max_resources > n_samples:
+                raise ValueError(
+                    f"max_resources={self.max_resources} is above the {n_samples} rows of X; "
+                    'lower it, or pass max_resources="auto"'
+                )
+        else:
+            auto_max = auto_max_parameter(self.resource, self.estimator.get_params())
+        top = auto_max if self.max_resources == "auto" else int(self.max_resources)
+        steps = plans.fold_steps(n_splits, self.factor) if self.folds == "grow" else [n_splits]
+        bottom = (
+            plans.auto_min_resources(top, least, self.factor, len(steps))
+            if self.min_resources == "auto"
+            else int(self.min_resources)
+        )
+        plans.check_amounts(top, bottom, self.factor)
+        return plans.ladder(top, bottom, self.factor, steps)
+
+    def _plan(
+        self, levels: tuple[Level, ...], rng: np.random.RandomState
+    ) -> tuple[list[dict[str, Any]], Schedule]:
+        """All candidates, and the schedule that they fill."""
+        brackets = type(self)._brackets
+        wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
+        default = brackets(levels, self.factor).n_candidates
+        candidates = spaces.draw(self._space(), wanted, default, rng)
+        schedule = brackets(levels, self.factor, len(candidates))
+        if len(schedule) > 1:
+            # A grid's neighbours stand together; a bracket should see all of the space. A single
+            # bracket keeps the grid's order, as GridSearchCV does.
+            rng.shuffle(candidates)
+        return candidates, schedule
+
+    def _describe(self, schedule: Schedule) -> None:
+        self.schedule_ = schedule
+        self.n_resources_ = [level.n_resources for level in schedule.levels]
+        self.min_resources_, self.max_resources_ = self.n_resources_[0], self.n_resources_[-1]
+        self.n_candidates_ = [
+            sum(
+                schedule.rung(b, i).n_candidates
+                for b in range(len(schedule))
+                if schedule.iter(b, i) >= 0
+            )
+            for i in range(len(schedule.levels))
+        ]
+
+    def _resource(
+        self,
+        X: Any,
+        labels: np.ndarray | None,
+        splits: list[tuple[Any, Any]],
+        folds: list[int],
+        rng: np.random.RandomState,
+    ) -> Rows | Parameter:
+        if self.resource != "n_samples":
+            return Parameter(splits, self.resource)
+        return Rows(
+            splits,
+            _num_samples(X),
+            self.schedule_.levels,
+            folds,
+            labels=labels,
+            newest_first=self._newest_first,
+            seed=rng.randint(2**31 - 1),
+        )
+
+    # -- 3. the race --------------------------------------------------------------------------
+
+    def _race(
+        self,
+        race: Race,
+        evaluate: Evaluate,
+        candidates: list[dict[str, Any]],
+        known: dict[Task, Any],
+        folds: list[int],
+        callbacks: Callbacks,
+    ) -> None:
+        log = Log(race, self.resource)
+        n_fits = {level: fits for level, fits, _ in fits_by_level(self.schedule_)}
+
+        def arguments(task: Task) -> tuple[Any, ...]:
+            progress = {
+                "split_progress": (task.fold, self.n_splits_),
+                "candidate_progress": (task.candidate, len(candidates)),
+                **callbacks.leaf(),
+            }
+            return candidates[task.candidate], progress
+
+        @contextmanager
+        def level(trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
+            rung = race.rung(trials[0])
+            callbacks.level_begins(
+                f"{len(trials)} candidates, {self.resource}={rung.n_resources}, "
+                f"{rung.n_folds} of {self.n_splits_} folds",
+                n_fits[trials[0].level],
+            )
+            yield
+            callbacks.level_ends()
+            line = log.level(trials, tasks)
+            if self.verbose > 0:
+                print(line)
+
+        run(
+            race,
+            evaluate,
+            arguments,
+            self._steer,
+            known,
+            folds=folds,
+            parallel={"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch},
+            level=level,
+        )
+
+    def _steer(self, outcomes: list[dict[str, Any]]) -> float:
+        """The mean over folds of the metric that the race is run by."""
+        scores = [outcome["test_scores"] for outcome in outcomes]
+        several = next((s for s in scores if isinstance(s, dict)), None)
+        if several is not None:
+            # The metrics of a callable are known only now.
+            self._check_refit_for_multimetric(several)
+            metric = self.refit if isinstance(self.refit, str) else next(iter(several))
+            scores = [s[metric] if isinstance(s, dict) else s for s in scores]
+        return float(np.mean(scores))
+
+    # -- 4. the results -----------------------------------------------------------------------
+
+    def _finish(
+        self,
+        race: Race,
+        known: dict[Task, Any],
+        folds: list[int],
+        evaluate: Evaluate,
+        candidates: list[dict[str, Any]],
+    ) -> None:
+        """``cv_results_`` from what is known."""
+        outcomes = list(known.values())
+        _warn_or_raise_about_fit_failures(outcomes, self.error_score)
+        if callable(self.scoring):
+            _insert_error_scores(outcomes, self.error_score)
+        self.multimetric_ = isinstance(outcomes[0]["test_scores"], dict)
+        rows = [
+            Row(
+                candidate=trial.candidate,
+                bracket=trial.bracket,
+                iter=race.schedule.iter(trial.bracket, trial.level),
+                level=trial.level,
+                n_resources=race.rung(trial).n_resources,
+                params={
+                    **candidates[trial.candidate],
+                    **evaluate.resource.params(race.rung(trial).n_resources),
+                },
+                outcomes={task.fold: known[task] for task in tasks_of(race, trial, folds)},
+            )
+            for trial in sorted(race.scores)
+        ]
+        self.cv_results_ = cv_results(rows, self.n_splits_)
+        self._top_rows = np.flatnonzero([row.level == rows[-1].level for row in rows])
+
+    def _choose(self, refit_metric: str) -> None:
+        """The best among the rows at full resource."""
+        if self.multimetric_ and callable(self.scoring):
+            refit_metric = self.refit
+        if not self.refit and self.multimetric_:
+            return
+        results = self.cv_results_
+        if callable(self.refit):
+            # Written for GridSearchCV, it compares rows as if all had had the same resource; so it
+            # is shown those that had, and answers with a position among them.
+            top = {
+                name: [column[i] for i in self._top_rows]
+                if isinstance(column, list)
+                else column[self._top_rows]
+                for name, column in results.items()
+            }
+            chosen = self._select_best_index(self.refit, refit_metric, top)
+            self.best_index_ = int(self._top_rows[chosen])
+        else:
+            self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+            self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
+
+    def _refit(self, X: Any, y: Any, fit_params: dict[str, Any], callbacks: Callbacks) -> None:
+        # Parameters may be estimators; they are cloned so that those searched stay unfitted.
+        best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        start = time.time()
+        target = () if y is None else (y,)
+        callbacks.refit(lambda: best.fit(X, *target, **fit_params), best)
+        self.refit_time_ = time.time() - start
+        self.best_estimator_ = best
+        if hasattr(best, "feature_names_in_"):
+            self.feature_names_in_ = best.feature_names_in_
+
+
+class HyperbandSearchCV(_HalvingSearchCV):
+    _brackets = staticmethod(plans.hyperband)
+
+
+class SuccessiveHalvingSearchCV(_HalvingSearchCV):
+    _brackets = staticmethod(plans.successive_halving)

@@ -1,0 +1,83 @@
+"""Every private scikit-learn name that is used, each with its reason. Checked on 1.6.1 and 1.9.1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+from sklearn.base import _fit_context  # validates `_parameter_constraints`, tears down callbacks
+
+# A scorer of several metrics carries their names here.
+from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.model_selection._search import (
+    BaseSearchCV,
+    _yield_masked_array_for_each_param,  # the `param_*` columns, dtypes and masks as users know them
+)
+from sklearn.model_selection._validation import (
+    _fit_and_score,  # one fit and its scores, with all of scikit-learn's care for routing and errors
+    _insert_error_scores,  # a callable's metrics are known only after a fit that worked
+    _warn_or_raise_about_fit_failures,  # the wording that users know
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+__all__ = [
+    "BaseSearchCV",
+    "Callbacks",
+    "Interval",
+    "StrOptions",
+    "_MultimetricScorer",
+    "_check_method_params",
+    "_fit_and_score",
+    "_fit_context",
+    "_insert_error_scores",
+    "_num_samples",
+    "_warn_or_raise_about_fit_failures",
+    "_yield_masked_array_for_each_param",
+]
+
+
+class Callbacks:
+    """scikit-learn's callbacks around a search: a task for each level, a leaf for each fit.
+
+    Without callbacks (or before scikit-learn 1.9) every method does nothing: a context pickles its
+    whole tree with every task, so none is made unless somebody listens.
+    """
+
+    def __init__(self, search: Any, X: Any, y: Any, n_subtasks: int, metadata: Any) -> None:
+        self._hooks = {"estimator": search, "X": X, "y": y, "metadata": metadata}
+        self._search, self._root, self._level = search, None, None
+        if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
+            self._root = search._init_callback_context(max_subtasks=n_subtasks)
+            self._root.call_on_fit_task_begin(**self._hooks)
+
+    def level_begins(self, name: str, n_fits: int) -> None:
+        if self._root is not None:
+            self._level = self._root.subcontext(task_name=name, max_subtasks=n_fits)
+            self._level.call_on_fit_task_begin(estimator=self._search)
+
+    def leaf(self) -> dict[str, Any]:
+        """What `_fit_and_score` needs to report one fit; made before the fit is sent away."""
+        if self._level is None:
+            return {}
+        context = self._level.subcontext(task_name="candidate-split-evaluation")
+        return {"caller": self._search, "callback_ctx": context}
+
+    def level_ends(self) -> None:
+        if self._level is not None:
+            self._level.call_on_fit_task_end(estimator=self._search)
+
+    def refit(self, fit: Any, estimator: Any) -> None:
+        """Call ``fit()``, which fits ``estimator``, as a task of its own."""
+        if self._root is None:
+            fit()
+            return
+        context = self._root.subcontext(task_name="refit-with-best-params")
+        with context.propagate_callback_context(estimator):
+            context.call_on_fit_task_begin(**self._hooks)
+            fit()
+        context.call_on_fit_task_end(**self._hooks)
+
+    def end(self) -> None:
+        if self._root is not None:
+            self._root.call_on_fit_task_end(**self._hooks)

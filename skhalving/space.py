@@ -1,0 +1,74 @@
+"""Draw the candidates of a search from its space, without replacement, all before it starts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import joblib
+import numpy as np
+from sklearn.model_selection import ParameterGrid, ParameterSampler
+
+Space = Mapping[str, Any] | list[Mapping[str, Any]]
+
+# A space may be finite without telling (`randint(1, 4)`): after this many draws for each candidate
+# asked for, those found are taken to be all there are.
+DRAWS_PER_CANDIDATE = 20
+
+
+def is_grid(space: Space) -> bool:
+    """Whether a space is made of lists alone, so that its points can be counted."""
+    parts = [space] if isinstance(space, Mapping) else space
+    return not any(hasattr(values, "rvs") for part in parts for values in part.values())
+
+
+def names(space: Space) -> set[str]:
+    """The parameters that a space sets."""
+    parts = [space] if isinstance(space, Mapping) else space
+    return {name for part in parts for name in part}
+
+
+def draw(
+    space: Space, n_candidates: int | None, default: int, rng: np.random.RandomState
+) -> list[dict[str, Any]]:
+    """``n_candidates`` distinct configurations; None: all of a grid, ``default`` of anything else.
+
+    Warns when the space has fewer than asked for.
+    """
+    if is_grid(space):
+        size = len(ParameterGrid(space))
+        n = size if n_candidates is None else min(n_candidates, size)
+        points = ParameterGrid(space) if n == size else ParameterSampler(space, n, random_state=rng)
+    else:
+        n = default if n_candidates is None else n_candidates
+        points = ParameterSampler(space, n * DRAWS_PER_CANDIDATE, random_state=rng)
+    candidates = list(islice(_distinct(points), n))
+    if not candidates:
+        raise ValueError(f"the space {space!r} is empty; give at least one configuration")
+    if n_candidates is not None and len(candidates) < n_candidates:
+        warnings.warn(
+            f"n_candidates={n_candidates} is more than the {len(candidates)} distinct "
+            "configurations found in the space; each of them is evaluated once",
+            UserWarning,
+            stacklevel=2,
+        )
+    return candidates
+
+
+def _distinct(points: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    seen = set()
+    for point in points:
+        key = frozenset((name, type(value), _hashable(value)) for name, value in point.items())
+        if key not in seen:
+            seen.add(key)
+            yield point
+
+
+def _hashable(value: Any) -> Hashable:
+    try:
+        hash(value)
+    except TypeError:
+        return joblib.hash(value)
+    return value
