@@ -71,7 +71,7 @@ class Race:
         return wave
 
     def ask(self) -> Trial | None:
-        """Take the one trial with the longest way still to go, or None if all that is left must wait."""
+        """Take the one trial with the longest way to go, or None if what is left must wait."""
         trial = min(self._ready, default=None)
         if trial is not None:
             self._ready.remove(trial)

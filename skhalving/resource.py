@@ -28,9 +28,9 @@ LEAST_TEST_ROWS = 1000
 def stratified_order(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """Positions in an order of which every prefix holds the classes in proportion.
 
-    The j-th row (from 0) of a class of n rows goes to the place (j + 1/2) / n, so a prefix that ends
-    at place t has about t * n rows of each class. First of all stands one row of each class, small
-    classes first.
+    The j-th row (from 0) of a class of n rows goes to the place (j + 1/2) / n, so a prefix that
+    ends at place t has about t * n rows of each class. First of all stands one row of each class,
+    small classes first.
     """
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shuffled = rng.permutation(len(inverse))
@@ -98,10 +98,11 @@ class Rows:
             for level in below:
                 share = [level.n_resources * len(part) // n_samples for part in (train, test)]
                 least = (n_classes, min(LEAST_TEST_ROWS, len(test)))
-                self._cuts[fold, level.n_resources] = tuple(
+                cut = [
                     np.sort(part[: max(n, m)])
                     for part, n, m in zip(in_order, share, least, strict=True)
-                )
+                ]
+                self._cuts[fold, level.n_resources] = cut[0], cut[1]
 
     def cut(self, fold: int, amount: int) -> Split:
         """Row indices (train, test), each in rising order."""

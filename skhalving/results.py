@@ -57,7 +57,7 @@ def cv_results(rows: Sequence[Row], n_splits: int) -> dict[str, Any]:
 
 
 def ranks(levels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """1 for the best score on the highest level; ties share the smaller rank; NaN share the last."""
+    """1 for the best score on the highest level; ties share the smaller rank, NaN the last."""
     rank = np.ones(len(scores), dtype=np.int32)
     above = 0
     for level in np.unique(levels)[::-1]:

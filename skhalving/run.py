@@ -8,8 +8,9 @@ amount), so a fold that a candidate was scored on at the same amount is never ru
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from itertools import chain
 from typing import Any, NamedTuple
 
 from sklearn.utils.parallel import Parallel, delayed
@@ -25,20 +26,14 @@ class Task(NamedTuple):
     amount: int
 
 
-def tasks_of(race: Race, trial: Trial, folds: Sequence[int]) -> list[Task]:
-    """A trial's evaluations: the first of ``folds``, as many as its rung has."""
-    rung = race.rung(trial)
-    return [Task(trial.candidate, fold, rung.n_resources) for fold in folds[: rung.n_folds]]
-
-
 def run(
     race: Race,
+    tasks_of: Callable[[Trial], list[Task]],
     evaluate: Callable[..., Any],
     arguments: Callable[[Task], tuple[Any, ...]],
     score: Callable[[list[Any]], float],
     known: dict[Task, Any],
     *,
-    folds: Sequence[int] = (0,),
     parallel: dict[str, Any],
     level: Callable[[list[Trial], list[Task]], AbstractContextManager[Any]],
 ) -> None:
@@ -48,6 +43,9 @@ def run(
     ----------
     race : Race
         Fresh; told every score on return.
+
+    tasks_of : callable
+        The evaluations that a trial consists of; trials may share them.
 
     evaluate : callable
         ``evaluate(fold, amount, *arguments(task))`` runs on a worker and returns a result.
@@ -61,9 +59,6 @@ def run(
     known : dict of Task to result
         What is in it is not run; every result is put in it as it arrives.
 
-    folds : sequence of int, default=(0,)
-        In the order in which rungs use them.
-
     parallel : dict
         Arguments of ``joblib.Parallel``.
 
@@ -72,18 +67,17 @@ def run(
     """
     with _parallel(**parallel) as pool:
         while wave := race.wave():
-            trials = {trial: tasks_of(race, trial, folds) for trial in wave}
-            todo = [task for tasks in trials.values() for task in tasks if task not in known]
+            trials = {trial: tasks_of(trial) for trial in wave}
+            tasks = dict.fromkeys(chain.from_iterable(trials.values()))
+            todo = [task for task in tasks if task not in known]
             with level(wave, todo):
-                calls = [
-                    delayed(_attempt)(evaluate, task, *arguments(task)) for task in todo
-                ]
+                calls = [delayed(_attempt)(evaluate, task, *arguments(task)) for task in todo]
                 for task, result in pool(calls):
                     if isinstance(result, Exception):
                         raise result
                     known[task] = result
-                for trial, tasks in trials.items():
-                    race.tell(trial, score([known[task] for task in tasks]))
+                for trial, parts in trials.items():
+                    race.tell(trial, score([known[task] for task in parts]))
 
 
 def _attempt(evaluate: Callable[..., Any], task: Task, *arguments: Any) -> tuple[Task, Any]:
@@ -132,20 +126,6 @@ class Log:
         )
 
     def _units_left(self, level: int) -> int:
-        return sum(n * amount for _, n, amount in fits_by_level(self._race.schedule, level + 1))
-
-
-def fits_by_level(schedule: Any, first: int = 0) -> Iterator[tuple[int, int, int]]:
-    """(level, fits, amount) from level ``first`` up; folds kept from the level below are not fits."""
-    levels = schedule.levels
-    for i in range(first, len(levels)):
-        fits = 0
-        for b in range(len(schedule)):
-            if schedule.iter(b, i) >= 0:
-                kept = (
-                    levels[i - 1].n_folds
-                    if schedule.iter(b, i) > 0 and levels[i - 1].n_resources == levels[i].n_resources
-                    else 0
-                )
-                fits += schedule.rung(b, i).n_candidates * (levels[i].n_folds - kept)
-        yield i, fits, levels[i].n_resources
+        plan = self._race.schedule
+        above = range(level + 1, len(plan.levels))
+        return sum(plan.fits_at(i) * plan.levels[i].n_resources for i in above)

@@ -54,10 +54,13 @@ class Schedule:
     Attributes
     ----------
     brackets : tuple of Bracket
-        Each with ``.rungs``, each of which has ``.n_candidates``, ``.n_resources`` and ``.n_folds``.
+        Each with ``.rungs``; a rung has ``.n_candidates``, ``.n_resources`` and ``.n_folds``.
 
     n_candidates : int
         Candidates of the whole search: the sum over the first rungs.
+
+    n_fits : int
+        Fits of the whole search: a fold kept from the rung below is not fitted again.
 
     levels : tuple of Level
         The ladder in use, lowest level first.
@@ -76,6 +79,10 @@ class Schedule:
         return sum(bracket.rungs[0].n_candidates for bracket in self.brackets)
 
     @property
+    def n_fits(self) -> int:
+        return sum(self.fits_at(level) for level in range(len(self.levels)))
+
+    @property
     def levels(self) -> tuple[Level, ...]:
         tallest = max(self.brackets, key=lambda bracket: len(bracket.rungs))
         return tuple(Level(rung.n_resources, rung.n_folds) for rung in tallest.rungs)
@@ -88,13 +95,29 @@ class Schedule:
         """The position of a level within a bracket, from 0."""
         return level - len(self.levels) + len(self.brackets[bracket].rungs)
 
+    def rungs_at(self, level: int) -> list[tuple[int, Rung]]:
+        """(bracket, rung) of the brackets that have entered by this level."""
+        entered = [b for b in range(len(self)) if self.iter(b, level) >= 0]
+        return [(b, self.rung(b, level)) for b in entered]
+
+    def fits_at(self, level: int) -> int:
+        """Fits of a level; folds that the rung below had at the same amount are kept."""
+        here = self.levels[level]
+        below = self.levels[level - 1] if level > 0 else Level(0, 0)
+        kept = below.n_folds if below.n_resources == here.n_resources else 0
+        return sum(
+            rung.n_candidates * (here.n_folds - (kept if self.iter(b, level) > 0 else 0))
+            for b, rung in self.rungs_at(level)
+        )
+
     def __str__(self) -> str:
         with_folds = self.levels[-1].n_folds > 1
-        lines = ["bracket  rung  candidates  resource" + ("  folds" if with_folds else "")]
+        lines = ["bracket  rung  candidates  resource" + "  folds" * with_folds]
         for b, bracket in enumerate(self.brackets):
             for i, rung in enumerate(bracket.rungs):
-                line = f"{b if i == 0 else '':>7}  {i:>4}  {rung.n_candidates:>10}  {rung.n_resources:>8}"
-                lines.append(line + (f"  {rung.n_folds:>5}" if with_folds else ""))
+                head = f"{b if i == 0 else '':>7}  {i:>4}"
+                body = f"  {rung.n_candidates:>10}  {rung.n_resources:>8}"
+                lines.append(head + body + f"  {rung.n_folds:>5}" * with_folds)
         return "\n".join(lines)
 
 
@@ -123,7 +146,7 @@ def auto_min_resources(max_resources: int, least: int, factor: int, n_fold_steps
 def ladder(
     max_resources: int, min_resources: int, factor: int, folds: Sequence[int] = (1,)
 ) -> tuple[Level, ...]:
-    """The levels, lowest first: amounts grow on ``folds[0]`` folds, then folds at the full amount."""
+    """Levels, lowest first: amounts grow on ``folds[0]`` folds, then folds at the full amount."""
     s_max = n_steps(max_resources, min_resources, factor)
     amounts = [max_resources // factor**s for s in range(s_max, 0, -1)]
     return (
@@ -146,7 +169,7 @@ def climb(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
 
 
 def hyperband(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:
-    """One bracket for every level to enter at (Algorithm 1), scaled to ``n_candidates`` in total."""
+    """One bracket for every level to enter at (Algorithm 1), scaled to ``n_candidates``."""
     s_max = len(levels) - 1
     # n = ceil((s_max + 1) / (s + 1) * factor**s); -(-a // b) is the ceiling of a / b.
     sizes = [-(-(s_max + 1) * factor**s // (s + 1)) for s in range(s_max, -1, -1)]
@@ -166,7 +189,7 @@ def successive_halving(
 
 
 def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
-    """``total`` dealt out in proportion to ``shares``; what is left over goes to the largest rests."""
+    """``total`` dealt out in proportion to ``shares``; the rest goes to the largest remainders."""
     whole = sum(shares)
     dealt = [share * total // whole for share in shares]
     rest = sorted(range(len(shares)), key=lambda i: (-(shares[i] * total % whole), i))

@@ -29,7 +29,7 @@ from skhalving.evaluate import Evaluate
 from skhalving.race import Race, Trial
 from skhalving.resource import Parameter, Rows, auto_max_parameter
 from skhalving.results import Row, cv_results
-from skhalving.run import Log, Task, fits_by_level, run, tasks_of
+from skhalving.run import Log, Task, run
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
     BaseSearchCV,
@@ -138,7 +138,7 @@ class _HalvingSearchCV(BaseSearchCV):
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        rng = np.random.RandomState(check_random_state(self.random_state).randint(2**31 - 1))
+        rng = np.random.RandomState(self._seed())
         splits = self._splits(X, y, routed["splitter"]["split"])
         labels = self._labels(y)
         levels = self._ladder(_num_samples(X), labels, len(splits))
@@ -168,9 +168,17 @@ class _HalvingSearchCV(BaseSearchCV):
         callbacks = Callbacks(
             self, X, y, len(schedule.levels) + (self.refit is not False), metadata or None
         )
-        race, known = Race(schedule), {}
-        self._race(race, evaluate, candidates, known, folds, callbacks)
-        self._finish(race, known, folds, evaluate, candidates)
+        race = Race(schedule)
+        known: dict[Task, Any] = {}
+        first_like = spaces.first_like(candidates)
+
+        def tasks_of(trial: Trial) -> list[Task]:
+            # An equal configuration, also of another bracket, shares its evaluations.
+            rung, candidate = race.rung(trial), first_like[trial.candidate]
+            return [Task(candidate, fold, rung.n_resources) for fold in folds[: rung.n_folds]]
+
+        self._race(race, tasks_of, evaluate, candidates, known, callbacks)
+        self._finish(race, tasks_of, evaluate, candidates, known)
         self._choose(refit_metric)
         if self.refit:
             self._refit(X, y, routed["estimator"]["fit"], callbacks)
@@ -179,7 +187,7 @@ class _HalvingSearchCV(BaseSearchCV):
         return self
 
     def plan(self, X: Any, y: Any = None, **params: Any) -> Schedule:
-        """The schedule that ``fit`` with the same arguments would run, to read before paying for it.
+        """The schedule that ``fit`` would run with the same arguments, to read before paying for it.
 
         Parameters
         ----------
@@ -209,20 +217,27 @@ class _HalvingSearchCV(BaseSearchCV):
         splits = list(cv.split(X, y, **split_params))
         if len(splits) != self.n_splits_:
             raise ValueError(
-                "cv.split and cv.get_n_splits returned inconsistent results. Expected "
+                "cv.split and cv.get_n_splits return inconsistent results. Expected "
                 f"{self.n_splits_} splits, got {len(splits)}"
             )
         if not splits:
-            raise ValueError("No fits were performed. Was the CV iterator empty?")
-        self._newest_first = isinstance(cv, TimeSeriesSplit)
+            raise ValueError(
+                "No fits were performed. Was the CV iterator empty? Were there no candidates?"
+            )
         return splits
 
     def _labels(self, y: Any) -> np.ndarray | None:
         """The classes to stratify by, if there are any."""
-        if is_classifier(self.estimator) and y is not None:
-            if type_of_target(y) in ("binary", "multiclass"):
-                return np.asarray(y).ravel()
-        return None
+        if y is None or not is_classifier(self.estimator):
+            return None
+        kind = type_of_target(y)
+        return np.asarray(y).ravel() if kind in ("binary", "multiclass") else None
+
+    def _seed(self) -> int:
+        """Frozen at the start of ``fit``; an int draws what RandomizedSearchCV draws with it."""
+        if isinstance(self.random_state, Integral):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _space(self) -> spaces.Space:
         given = [s for s in (self.param_distributions, self.param_grid) if s is not None]
@@ -249,7 +264,7 @@ class _HalvingSearchCV(BaseSearchCV):
             # Two rows of every class for each fold, as scikit-learn's halving has it.
             n_classes = 1 if labels is None else len(np.unique(labels))
             least = 2 * n_splits * n_classes
-            if self.max_resources != "auto" and self.max_resources > n_samples:
+            if self.max_resources != "auto" and int(self.max_resources) > n_samples:
                 raise ValueError(
                     f"max_resources={self.max_resources} is above the {n_samples} rows of X; "
                     'lower it, or pass max_resources="auto"'
@@ -278,7 +293,7 @@ class _HalvingSearchCV(BaseSearchCV):
         if len(schedule) > 1:
             # A grid's neighbours stand together; a bracket should see all of the space. A single
             # bracket keeps the grid's order, as GridSearchCV does.
-            rng.shuffle(candidates)
+            candidates = [candidates[i] for i in rng.permutation(len(candidates))]
         return candidates, schedule
 
     def _describe(self, schedule: Schedule) -> None:
@@ -286,12 +301,8 @@ class _HalvingSearchCV(BaseSearchCV):
         self.n_resources_ = [level.n_resources for level in schedule.levels]
         self.min_resources_, self.max_resources_ = self.n_resources_[0], self.n_resources_[-1]
         self.n_candidates_ = [
-            sum(
-                schedule.rung(b, i).n_candidates
-                for b in range(len(schedule))
-                if schedule.iter(b, i) >= 0
-            )
-            for i in range(len(schedule.levels))
+            sum(rung.n_candidates for _, rung in schedule.rungs_at(level))
+            for level in range(len(schedule.levels))
         ]
 
     def _resource(
@@ -310,7 +321,7 @@ class _HalvingSearchCV(BaseSearchCV):
             self.schedule_.levels,
             folds,
             labels=labels,
-            newest_first=self._newest_first,
+            newest_first=isinstance(self.cv, TimeSeriesSplit),
             seed=rng.randint(2**31 - 1),
         )
 
@@ -319,14 +330,13 @@ class _HalvingSearchCV(BaseSearchCV):
     def _race(
         self,
         race: Race,
+        tasks_of: Callable[[Trial], list[Task]],
         evaluate: Evaluate,
         candidates: list[dict[str, Any]],
         known: dict[Task, Any],
-        folds: list[int],
         callbacks: Callbacks,
     ) -> None:
         log = Log(race, self.resource)
-        n_fits = {level: fits for level, fits, _ in fits_by_level(self.schedule_)}
 
         def arguments(task: Task) -> tuple[Any, ...]:
             progress = {
@@ -342,7 +352,7 @@ class _HalvingSearchCV(BaseSearchCV):
             callbacks.level_begins(
                 f"{len(trials)} candidates, {self.resource}={rung.n_resources}, "
                 f"{rung.n_folds} of {self.n_splits_} folds",
-                n_fits[trials[0].level],
+                len(tasks),
             )
             yield
             callbacks.level_ends()
@@ -352,11 +362,11 @@ class _HalvingSearchCV(BaseSearchCV):
 
         run(
             race,
+            tasks_of,
             evaluate,
             arguments,
             self._steer,
             known,
-            folds=folds,
             parallel={"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch},
             level=level,
         )
@@ -377,34 +387,38 @@ class _HalvingSearchCV(BaseSearchCV):
     def _finish(
         self,
         race: Race,
-        known: dict[Task, Any],
-        folds: list[int],
+        tasks_of: Callable[[Trial], list[Task]],
         evaluate: Evaluate,
         candidates: list[dict[str, Any]],
+        known: dict[Task, Any],
     ) -> None:
         """``cv_results_`` from what is known."""
-        outcomes = list(known.values())
+        rows = []
+        for trial in sorted(race.scores):
+            amount = race.rung(trial).n_resources
+            rows.append(
+                Row(
+                    candidate=trial.candidate,
+                    bracket=trial.bracket,
+                    iter=race.schedule.iter(trial.bracket, trial.level),
+                    level=trial.level,
+                    n_resources=amount,
+                    params={**candidates[trial.candidate], **evaluate.resource.params(amount)},
+                    outcomes={task.fold: known[task] for task in tasks_of(trial)},
+                )
+            )
+        # A fold kept on the next level counts once.
+        fits = {
+            (row.candidate, fold, row.n_resources): outcome
+            for row in rows
+            for fold, outcome in row.outcomes.items()
+        }
+        outcomes = list(fits.values())
         _warn_or_raise_about_fit_failures(outcomes, self.error_score)
         if callable(self.scoring):
             _insert_error_scores(outcomes, self.error_score)
         self.multimetric_ = isinstance(outcomes[0]["test_scores"], dict)
-        rows = [
-            Row(
-                candidate=trial.candidate,
-                bracket=trial.bracket,
-                iter=race.schedule.iter(trial.bracket, trial.level),
-                level=trial.level,
-                n_resources=race.rung(trial).n_resources,
-                params={
-                    **candidates[trial.candidate],
-                    **evaluate.resource.params(race.rung(trial).n_resources),
-                },
-                outcomes={task.fold: known[task] for task in tasks_of(race, trial, folds)},
-            )
-            for trial in sorted(race.scores)
-        ]
         self.cv_results_ = cv_results(rows, self.n_splits_)
-        self._top_rows = np.flatnonzero([row.level == rows[-1].level for row in rows])
 
     def _choose(self, refit_metric: str) -> None:
         """The best among the rows at full resource."""
@@ -416,14 +430,17 @@ class _HalvingSearchCV(BaseSearchCV):
         if callable(self.refit):
             # Written for GridSearchCV, it compares rows as if all had had the same resource; so it
             # is shown those that had, and answers with a position among them.
-            top = {
-                name: [column[i] for i in self._top_rows]
-                if isinstance(column, list)
-                else column[self._top_rows]
+            top = self.schedule_.levels[-1]
+            at_top = (results["n_resources"] == top.n_resources) & (
+                results["n_folds"] == top.n_folds
+            )
+            rows = np.flatnonzero(at_top)
+            shown = {
+                name: [column[i] for i in rows] if name == "params" else column[rows]
                 for name, column in results.items()
             }
-            chosen = self._select_best_index(self.refit, refit_metric, top)
-            self.best_index_ = int(self._top_rows[chosen])
+            chosen = self._select_best_index(self.refit, refit_metric, shown)
+            self.best_index_ = int(rows[chosen])
         else:
             self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]

@@ -1,24 +1,34 @@
-"""Every private scikit-learn name that is used, each with its reason. Checked on 1.6.1 and 1.9.1."""
+"""Every private scikit-learn name in use, each with its reason. Checked on 1.6.1 and 1.9.1."""
 
 from __future__ import annotations
 
 from typing import Any
 
+# Validates `_parameter_constraints`, and tears callbacks down whatever happens in `fit`.
+from sklearn.base import _fit_context
 
-from sklearn.base import _fit_context  # validates `_parameter_constraints`, tears down callbacks
-
-# A scorer of several metrics carries their names here.
+# A scorer of several metrics; the metrics' scorers are in its `_scorers`.
 from sklearn.metrics._scorer import _MultimetricScorer
-from sklearn.model_selection._search import (
-    BaseSearchCV,
-    _yield_masked_array_for_each_param,  # the `param_*` columns, dtypes and masks as users know them
-)
+
+# BaseSearchCV: `predict`, `score`, `classes_`, metadata routing and the HTML of a search. Of its
+# private methods `_get_scorers`, `_check_refit_for_multimetric`, `_select_best_index` and
+# `_get_routed_params_for_fit` are called.
+# _yield_masked_array_for_each_param: the `param_*` columns, with the dtypes and masks users know.
+from sklearn.model_selection._search import BaseSearchCV, _yield_masked_array_for_each_param
+
+# _fit_and_score: one fit and its scores, with all of scikit-learn's care for routing and errors.
+# _insert_error_scores: the metrics of a callable are known only after a fit that worked.
+# _warn_or_raise_about_fit_failures: the wording that users know.
 from sklearn.model_selection._validation import (
-    _fit_and_score,  # one fit and its scores, with all of scikit-learn's care for routing and errors
-    _insert_error_scores,  # a callable's metrics are known only after a fit that worked
-    _warn_or_raise_about_fit_failures,  # the wording that users know
+    _fit_and_score,
+    _insert_error_scores,
+    _warn_or_raise_about_fit_failures,
 )
+
+# The messages of every scikit-learn estimator for a wrong argument.
 from sklearn.utils._param_validation import Interval, StrOptions
+
+# What counts as a row, and which fit parameters have one entry for each.
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 __all__ = [
@@ -46,7 +56,9 @@ class Callbacks:
 
     def __init__(self, search: Any, X: Any, y: Any, n_subtasks: int, metadata: Any) -> None:
         self._hooks = {"estimator": search, "X": X, "y": y, "metadata": metadata}
-        self._search, self._root, self._level = search, None, None
+        self._search = search
+        self._root: Any = None
+        self._level: Any = None
         if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
             self._root = search._init_callback_context(max_subtasks=n_subtasks)
             self._root.call_on_fit_task_begin(**self._hooks)

@@ -33,23 +33,25 @@ def names(space: Space) -> set[str]:
 def draw(
     space: Space, n_candidates: int | None, default: int, rng: np.random.RandomState
 ) -> list[dict[str, Any]]:
-    """``n_candidates`` distinct configurations; None: all of a grid, ``default`` of anything else.
+    """``n_candidates`` configurations; None: all points of a grid, ``default`` of anything else.
 
     Warns when the space has fewer than asked for.
     """
     if is_grid(space):
         size = len(ParameterGrid(space))
         n = size if n_candidates is None else min(n_candidates, size)
-        points = ParameterGrid(space) if n == size else ParameterSampler(space, n, random_state=rng)
+        candidates = list(
+            ParameterGrid(space) if n == size else ParameterSampler(space, n, random_state=rng)
+        )
     else:
         n = default if n_candidates is None else n_candidates
-        points = ParameterSampler(space, n * DRAWS_PER_CANDIDATE, random_state=rng)
-    candidates = list(islice(_distinct(points), n))
+        draws = ParameterSampler(space, n * DRAWS_PER_CANDIDATE, random_state=rng)
+        candidates = list(islice(_distinct(draws), n))
     if not candidates:
         raise ValueError(f"the space {space!r} is empty; give at least one configuration")
     if n_candidates is not None and len(candidates) < n_candidates:
         warnings.warn(
-            f"n_candidates={n_candidates} is more than the {len(candidates)} distinct "
+            f"n_candidates={n_candidates} is more than the {len(candidates)} "
             "configurations found in the space; each of them is evaluated once",
             UserWarning,
             stacklevel=2,
@@ -57,13 +59,23 @@ def draw(
     return candidates
 
 
+def first_like(candidates: list[dict[str, Any]]) -> list[int]:
+    """For each candidate, the first that equals it: itself unless a grid repeats a point."""
+    first: dict[Hashable, int] = {}
+    return [first.setdefault(_key(point), i) for i, point in enumerate(candidates)]
+
+
 def _distinct(points: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     seen = set()
     for point in points:
-        key = frozenset((name, type(value), _hashable(value)) for name, value in point.items())
+        key = _key(point)
         if key not in seen:
             seen.add(key)
             yield point
+
+
+def _key(point: dict[str, Any]) -> Hashable:
+    return frozenset((name, type(value), _hashable(value)) for name, value in point.items())
 
 
 def _hashable(value: Any) -> Hashable:
