@@ -1,0 +1,120 @@
+"""Subsamples: nested, stratified, sorted, deterministic, within the fold, whole at the top."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import (
+    GroupKFold,
+    LeaveOneGroupOut,
+    PredefinedSplit,
+    RepeatedStratifiedKFold,
+    StratifiedKFold,
+    TimeSeriesSplit,
+)
+
+from skhalving import HyperbandSearchCV
+from skhalving.resource import LEAST_TEST_ROWS, Parameter, Rows, stratified_order
+from skhalving.schedule import Level
+
+
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=6), st.integers(0, 2**31), st.integers(1, 100)
+)
+def test_every_prefix_is_stratified(counts, seed, percent):
+    """A prefix holds each class within one row of its share, after one row of each, small first."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    rng = np.random.RandomState(seed)
+    rng.shuffle(labels)
+    order = stratified_order(labels, rng)
+    assert sorted(order) == list(range(len(labels)))
+    first = labels[order[: len(counts)]]
+    assert sorted(first) == list(range(len(counts)))
+    sizes = [np.sum(labels == c) for c in first]
+    assert sizes == sorted(sizes)
+    m = max(len(counts), percent * len(labels) // 100)
+    got = np.bincount(labels[order[:m]], minlength=len(counts))
+    share = np.array(counts) * m / len(labels)
+    # One row is placed first whatever its share, which the other classes may have to give up.
+    assert (got >= np.minimum(share - len(counts), counts)).all()
+    assert (got <= share + len(counts)).all()
+
+
+SHAPES = {
+    "stratified": (StratifiedKFold(3), True),
+    "repeated": (RepeatedStratifiedKFold(n_splits=3, n_repeats=2, random_state=0), True),
+    "time": (TimeSeriesSplit(3), False),
+    "groups": (GroupKFold(3), True),
+    "leave-one-group-out": (LeaveOneGroupOut(), True),
+    "predefined": (PredefinedSplit(np.arange(300) % 3), True),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1))
+def test_rows_are_nested_sorted_and_inside_their_fold(shape, seed):
+    """For every kind of cv: subsets within subsets within the fold, in row order, the same twice;
+    at the full amount the very arrays that cv made."""
+    cv, stratify = SHAPES[shape]
+    y = np.random.RandomState(seed).permutation(np.arange(300) % 4 // 3)
+    groups = np.arange(300) % 5 if "group" in shape else None
+    splits = list(cv.split(np.zeros((300, 1)), y, groups=groups))
+    levels = [Level(10, len(splits)), Level(33, len(splits)), Level(100, len(splits))]
+    arguments = (splits, 300, [*levels, Level(300, len(splits))], range(len(splits)))
+    options = {"labels": y if stratify else None, "newest_first": shape == "time", "seed": seed}
+    rows, again = Rows(*arguments, **options), Rows(*arguments, **options)
+    for k, (train, test) in enumerate(splits):
+        assert rows.cut(k, 300)[0] is train
+        assert rows.cut(k, 300)[1] is test
+        outer = set(train)
+        for level in levels[::-1]:
+            cut_train, cut_test = rows.cut(k, level.n_resources)
+            assert np.array_equal(cut_train, again.cut(k, level.n_resources)[0])
+            assert np.array_equal(cut_train, np.unique(cut_train))
+            assert set(cut_train) <= outer
+            assert np.array_equal(cut_test, np.sort(test))  # fewer than 1,000 rows: all of them
+            assert set(y[cut_train]) == set(y[train]) or not stratify
+            assert len(cut_train) >= level.n_resources * len(train) // 300
+            if shape == "time":
+                assert np.array_equal(cut_train, np.sort(train)[-len(cut_train) :])
+            outer = set(cut_train)
+
+
+def test_test_folds_are_cut_but_never_below_a_thousand_rows():
+    """30,000 rows, 3 folds: 10,000 test rows become 3,333, then 1,000 and no fewer."""
+    y = np.arange(30_000) % 2
+    splits = list(StratifiedKFold(3).split(np.zeros((30_000, 1)), y))
+    levels = [Level(100, 3), Level(10_000, 3), Level(30_000, 3)]
+    rows = Rows(splits, 30_000, levels, range(3), labels=y)
+    assert [len(rows.cut(0, level.n_resources)[1]) for level in levels] == [
+        LEAST_TEST_ROWS,
+        3_333,
+        10_000,
+    ]
+    assert set(rows.cut(0, 100)[1]) <= set(rows.cut(0, 10_000)[1]) <= set(splits[0][1])
+
+
+def test_a_parameter_cuts_nothing():
+    """The fold is cv's own, and the amount is the parameter's value."""
+    splits = [(np.arange(5), np.arange(5, 8))]
+    resource = Parameter(splits, "n_estimators")
+    assert resource.cut(0, 7) is splits[0]
+    assert resource.params(7) == {"n_estimators": 7}
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_two_percent_positives_never_lose_a_class(seed):
+    """No NaN score on any rung, whatever the seed (drawn blindly, 43 in 100 first rungs would)."""
+    X, y = make_classification(1500, weights=[0.98], flip_y=0, random_state=seed)
+    search = HyperbandSearchCV(
+        LogisticRegression(),
+        {"C": [0.01, 0.1, 1.0, 10.0]},
+        min_resources=20,
+        scoring="roc_auc",
+        random_state=seed,
+    ).fit(X, y)
+    assert search.min_resources_ <= 60
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
