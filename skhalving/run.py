@@ -8,9 +8,9 @@ amount), so a fold that a candidate was scored on at the same amount is never ru
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from itertools import chain
 from typing import Any, NamedTuple
 
 from sklearn.utils.parallel import Parallel, delayed
@@ -34,6 +34,7 @@ def run(
     score: Callable[[list[Any]], float],
     known: dict[Task, Any],
     *,
+    record: Callable[[Task, Any], None],
     parallel: dict[str, Any],
     level: Callable[[list[Trial], list[Task]], AbstractContextManager[Any]],
 ) -> None:
@@ -59,6 +60,9 @@ def run(
     known : dict of Task to result
         What is in it is not run; every result is put in it as it arrives.
 
+    record : callable
+        ``record(task, result)`` is called in this process with every result as it arrives.
+
     parallel : dict
         Arguments of ``joblib.Parallel``.
 
@@ -67,17 +71,27 @@ def run(
     """
     with _parallel(**parallel) as pool:
         while wave := race.wave():
-            trials = {trial: tasks_of(trial) for trial in wave}
-            tasks = dict.fromkeys(chain.from_iterable(trials.values()))
-            todo = [task for task in tasks if task not in known]
+            waiting = {trial: tasks_of(trial) for trial in wave}
+            trials_of: dict[Task, list[Trial]] = defaultdict(list)
+            for trial, tasks in waiting.items():
+                for task in tasks:
+                    trials_of[task].append(trial)
+            todo = [task for task in trials_of if task not in known]
+
+            def tell_if_whole(trials: Iterable[Trial], waiting: Any = waiting) -> None:
+                for trial in trials:
+                    if all(task in known for task in waiting[trial]):
+                        race.tell(trial, score([known[task] for task in waiting[trial]]))
+
             with level(wave, todo):
+                tell_if_whole(wave)
                 calls = [delayed(_attempt)(evaluate, task, *arguments(task)) for task in todo]
                 for task, result in pool(calls):
                     if isinstance(result, Exception):
                         raise result
+                    record(task, result)
                     known[task] = result
-                for trial, parts in trials.items():
-                    race.tell(trial, score([known[task] for task in parts]))
+                    tell_if_whole(trials_of[task])
 
 
 def _attempt(evaluate: Callable[..., Any], task: Task, *arguments: Any) -> tuple[Task, Any]:
@@ -121,7 +135,7 @@ class Log:
         return (
             f"level {trials[0].level + 1} of {n_levels}: {len(trials)} candidates, "
             f"{self._unit}={rung.n_resources}, {rung.n_folds} fold{'s'[: rung.n_folds > 1]}, "
-            f"{len(tasks)} fits; best {self._sign * best:.4g}; {elapsed:.1f} s elapsed"
+            f"{len(tasks)} evaluations; best {self._sign * best:.4g}; {elapsed:.1f} s elapsed"
             + (f", about {left:.1f} s left" if trials[0].level + 1 < n_levels else "")
         )
 

@@ -187,7 +187,7 @@ class _HalvingSearchCV(BaseSearchCV):
         return self
 
     def plan(self, X: Any, y: Any = None, **params: Any) -> Schedule:
-        """The schedule that ``fit`` would run with the same arguments, to read before paying for it.
+        """The schedule that ``fit`` would run, to read before paying for it.
 
         Parameters
         ----------
@@ -285,16 +285,10 @@ class _HalvingSearchCV(BaseSearchCV):
         self, levels: tuple[Level, ...], rng: np.random.RandomState
     ) -> tuple[list[dict[str, Any]], Schedule]:
         """All candidates, and the schedule that they fill."""
-        brackets = type(self)._brackets
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
-        default = brackets(levels, self.factor).n_candidates
-        candidates = spaces.draw(self._space(), wanted, default, rng)
-        schedule = brackets(levels, self.factor, len(candidates))
-        if len(schedule) > 1:
-            # A grid's neighbours stand together; a bracket should see all of the space. A single
-            # bracket keeps the grid's order, as GridSearchCV does.
-            candidates = [candidates[i] for i in rng.permutation(len(candidates))]
-        return candidates, schedule
+        return spaces.fill(
+            lambda n: type(self)._brackets(levels, self.factor, n), self._space(), wanted, rng
+        )
 
     def _describe(self, schedule: Schedule) -> None:
         self.schedule_ = schedule
@@ -367,6 +361,7 @@ class _HalvingSearchCV(BaseSearchCV):
             arguments,
             self._steer,
             known,
+            record=lambda task, outcome: None,
             parallel={"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch},
             level=level,
         )

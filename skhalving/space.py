@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from itertools import islice
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
+
+from skhalving.schedule import Schedule
 
 Space = Mapping[str, Any] | list[Mapping[str, Any]]
 
@@ -28,6 +30,22 @@ def names(space: Space) -> set[str]:
     """The parameters that a space sets."""
     parts = [space] if isinstance(space, Mapping) else space
     return {name for part in parts for name in part}
+
+
+def fill(
+    brackets: Callable[[int | None], Schedule],
+    space: Space,
+    n_candidates: int | None,
+    rng: np.random.RandomState,
+) -> tuple[list[dict[str, Any]], Schedule]:
+    """Candidates, in the order of the brackets that they fill, and the schedule for so many."""
+    candidates = draw(space, n_candidates, brackets(None).n_candidates, rng)
+    schedule = brackets(len(candidates))
+    if len(schedule) > 1:
+        # A grid's neighbours stand together, and a bracket should see all of the space. A single
+        # bracket keeps the grid's order, as GridSearchCV does.
+        candidates = [candidates[i] for i in rng.permutation(len(candidates))]
+    return candidates, schedule
 
 
 def draw(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import loguniform
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
@@ -15,7 +16,7 @@ from sklearn.model_selection import (
     TimeSeriesSplit,
 )
 
-from skhalving import HyperbandSearchCV
+from skhalving import SuccessiveHalvingSearchCV
 from skhalving.resource import LEAST_TEST_ROWS, Parameter, Rows, stratified_order
 from skhalving.schedule import Level
 
@@ -109,12 +110,14 @@ def test_a_parameter_cuts_nothing():
 def test_two_percent_positives_never_lose_a_class(seed):
     """No NaN score on any rung, whatever the seed (drawn blindly, 43 in 100 first rungs would)."""
     X, y = make_classification(1500, weights=[0.98], flip_y=0, random_state=seed)
-    search = HyperbandSearchCV(
+    search = SuccessiveHalvingSearchCV(
         LogisticRegression(),
-        {"C": [0.01, 0.1, 1.0, 10.0]},
-        min_resources=20,
+        {"C": loguniform(1e-3, 1e3)},
+        min_resources=50,
+        folds="all",
+        cv=3,
         scoring="roc_auc",
         random_state=seed,
     ).fit(X, y)
-    assert search.min_resources_ <= 60
+    assert search.min_resources_ == 55  # of which one in fifty is a positive
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

@@ -1,0 +1,294 @@
+"""The plain functions: the same race and loop as the estimators, for any objective."""
+
+import inspect
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import randint, uniform
+from sklearn.exceptions import FitFailedWarning
+from strategies import ladders
+
+import skhalving.functions
+import skhalving.search
+from skhalving import hyperband, hyperband_schedule, successive_halving
+from skhalving.pickling import Carried
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def square(configuration, resource):
+    return (configuration["x"] - 2) ** 2 + 1 / resource
+
+
+SPACE = {"x": uniform(0, 4)}
+
+
+def without_seconds(result):
+    return {k: v.tolist() for k, v in result.history.items() if k != "seconds"}
+
+
+@settings(deadline=None, max_examples=50)
+@given(ladders(), st.integers(1, 60), st.integers(0, 1000))
+def test_history_is_the_schedule_played_out(bounds, n, seed):
+    """Row by row, the history has the plan's rungs, and promotes the best of each rung."""
+    most, least, factor = bounds
+    result = hyperband(
+        lambda x, resource: (x * 7919 + resource) % 101,
+        lambda rng: int(rng.randint(10**6)),
+        max_resources=most,
+        min_resources=least,
+        factor=factor,
+        n_candidates=n,
+        random_state=seed,
+    )
+    plan = hyperband_schedule(most, min_resources=least, factor=factor, n_candidates=n)
+    assert result.schedule == plan
+    h = result.history
+    for b, bracket in enumerate(plan):
+        standing = None
+        for i, rung in enumerate(bracket.rungs):
+            rows = np.flatnonzero((h["bracket"] == b) & (h["iter"] == i))
+            assert len(rows) == rung.n_candidates
+            assert (h["n_resources"][rows] == rung.n_resources).all()
+            assert standing is None or set(h["candidate"][rows]) == standing
+            if i + 1 < len(bracket.rungs):
+                best = np.lexsort((h["candidate"][rows], h["score"][rows]))
+                standing = set(h["candidate"][rows][best[: bracket.rungs[i + 1].n_candidates]])
+    top = h["n_resources"] == most
+    assert result.best_score == h["score"][top].min()
+    assert len({len(column) for column in h.values()}) == 1
+
+
+@pytest.mark.parametrize(("stateful", "units"), [(True, 1581), (False, 1902)])
+def test_units_of_hyperband_at_81(stateful, units):
+    """With a state the objective trains only what a configuration had not had yet."""
+    trained = []
+
+    def objective(x, resource, state=0):
+        trained.append(resource - (state or 0))
+        return (x, resource) if stateful else x
+
+    hyperband(
+        objective,
+        lambda rng: rng.uniform(),
+        max_resources=81,
+        stateful=stateful,
+        random_state=0,
+    )
+    assert sum(trained) == units
+
+
+def test_sixteen_configurations_end_at_exactly_27():
+    """Resources grow from rung to rung, and the last rung has the maximum."""
+    seen = []
+    result = successive_halving(
+        lambda x, resource: seen.append(resource) or abs(x - 5), range(16), max_resources=27
+    )
+    assert seen == sorted(seen)
+    assert seen[-1] == 27
+    assert result.best_configuration == 5
+    assert result.best_resource == 27
+
+
+def test_maximize():
+    """The largest score wins, and is reported with its own sign."""
+    result = successive_halving(lambda x, resource: x, range(9), max_resources=9, maximize=True)
+    assert (result.best_configuration, result.best_score) == (8, 8.0)
+
+
+def grow(configuration, resource, state):
+    """Trains a large array in place, which a read-only memory map would not allow."""
+    state = np.zeros(300_000) if state is None else state
+    state += configuration
+    return float(state[0]) * 1.0, state
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+def test_the_same_for_every_backend_and_number_of_jobs(backend):
+    """Scores, promotions and states do not depend on where the objective ran."""
+    import joblib
+
+    def runs(n_jobs):
+        yield hyperband(square, SPACE, max_resources=27, random_state=3, n_jobs=n_jobs)
+        yield successive_halving(grow, [3, 1, 2], max_resources=3, stateful=True, n_jobs=n_jobs)
+
+    expected = [without_seconds(result) for result in runs(1)]
+    for n_jobs in (2, 3):
+        with joblib.parallel_config(backend=backend):
+            assert [without_seconds(result) for result in runs(n_jobs)] == expected
+
+
+def test_states_are_bytes_on_the_way_and_the_thing_itself_at_home():
+    """Pickled once whatever it holds (closures too); within a process nothing is copied."""
+    import pickle
+
+    value = {"array": np.ones(3), "closure": lambda: 7}
+    carried = Carried(value)
+    assert carried.open() is value
+    twice = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(carried))))
+    assert twice.open()["closure"]() == 7
+
+
+def test_any_object_is_a_configuration():
+    """Also one that cannot be compared or hashed, and a dictionary from a space."""
+    arrays = [np.full(3, float(i)) for i in range(3)]
+    result = successive_halving(lambda a, resource: a.sum(), arrays, max_resources=3)
+    assert result.best_configuration is arrays[0]
+    grid = hyperband(square, {"x": [1, 2, 3]}, max_resources=9)
+    assert sorted(c["x"] for c in grid.configurations) == [1, 2, 3]
+
+
+def test_a_failure_costs_one_configuration():
+    """Raising and NaN count as worst, with one warning; the search goes on."""
+
+    def objective(x, resource):
+        if x == 0:
+            raise ZeroDivisionError("no good")
+        return float("nan") if x == 1 else x
+
+    with pytest.warns(FitFailedWarning, match=r"(?s)2 of .* evaluations failed.*no good"):
+        result = successive_halving(objective, range(9), max_resources=9)
+    assert result.best_configuration == 2
+
+
+def test_all_failing_raises():
+    """There is nothing to choose from; the error has the traceback."""
+    with pytest.raises(ValueError, match=r"(?s)4 of 4 evaluations failed.*by zero"):
+        successive_halving(lambda x, resource: x / 0, range(3), max_resources=3)
+    with pytest.raises(ValueError, match="it returned NaN"):
+        successive_halving(lambda x, resource: np.nan, range(3), max_resources=3)
+
+
+@pytest.mark.parametrize("value", ["0.5", None, [1.0], 1j])
+def test_what_is_not_a_number_is_named(value):
+    """A string, a list, nothing, a complex number: an error that shows it."""
+    with pytest.raises(TypeError, match=r"the objective returned .* must return a number"):
+        successive_halving(lambda x, resource: value, range(3), max_resources=3)
+
+
+@pytest.mark.parametrize("value", [True, np.float32(0.5), np.array(0.5), 3])
+def test_what_is_a_number(value):
+    """Booleans, NumPy's scalars and arrays of no dimension are."""
+    assert successive_halving(lambda x, r: value, [0], max_resources=1).best_score == float(value)
+
+
+def test_an_interrupt_keeps_what_is_known():
+    """The exception's ``partial`` is a Result of what was told before it."""
+    calls = []
+
+    def objective(x, resource):
+        calls.append(x)
+        if len(calls) == 30:
+            raise KeyboardInterrupt
+        return x
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        successive_halving(objective, range(27), max_resources=27)
+    assert len(stop.value.partial.history["score"]) == 29
+    assert stop.value.partial.best_configuration == 0
+    assert stop.value.partial.best_resource == 3
+
+    def at_once(x, resource):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as stop:
+        successive_halving(at_once, range(3), max_resources=3)
+    assert stop.value.partial is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGINT to send")
+def test_ctrl_c_with_workers(tmp_path):
+    """A real interrupt while workers run: it propagates, with what had arrived."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import time
+            from skhalving import successive_halving
+
+            def objective(x, resource):
+                time.sleep(0.05 if x < 4 else 60)
+                return x
+
+            try:
+                print("go", flush=True)
+                successive_halving(objective, range(6), max_resources=1, n_jobs=2)
+            except KeyboardInterrupt as stop:
+                print(len(stop.partial.history["score"]), flush=True)
+            """
+        )
+    )
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout.readline() == "go\n"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(6)
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "4\n"
+        process.wait(20)
+
+
+def test_the_table_is_short_enough_to_read(capsys):
+    """The repr names the best and shows the plan; ``verbose`` prints a line a level."""
+    result = hyperband(square, SPACE, max_resources=9, random_state=0, verbose=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(result.schedule.levels)
+    assert lines[0].startswith("level 1 of 3: 9 candidates, resource=1, ")
+    assert "left" in lines[0]
+    assert f"{result.best_score:.6g}" in repr(result)
+    assert str(result.schedule) in repr(result)
+    assert len(repr(result).splitlines()) < 20
+
+
+def test_history_is_a_table():
+    """pandas takes it as it is."""
+    pd = pytest.importorskip("pandas")
+    history = hyperband(square, SPACE, max_resources=9, random_state=0).history
+    frame = pd.DataFrame(history)
+    assert list(frame) == ["bracket", "iter", "candidate", "n_resources", "score", "seconds"]
+    assert (frame.seconds >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_resources": 3, "min_resources": 5}, "max_resources=3 is below min_resources=5"),
+        ({"max_resources": 3, "factor": 1}, "factor=1 must be"),
+        ({"max_resources": 3, "n_candidates": 0}, "n_candidates=0 must be"),
+        ({"max_resources": 3, "space": []}, "is empty"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    """Each says the value, the limit and what to do."""
+    with pytest.raises(ValueError, match=message):
+        hyperband(square, **{"space": SPACE, **arguments})
+
+
+def test_no_configurations():
+    """An empty list is an error, not an empty result."""
+    with pytest.raises(ValueError, match="configurations is empty"):
+        successive_halving(square, [], max_resources=3)
+
+
+def test_a_space_that_runs_out():
+    """A finite distribution gives each of its points once, with a warning."""
+    with pytest.warns(UserWarning, match="n_candidates=9 is more than the 3 configurations"):
+        result = hyperband(square, {"x": randint(1, 4)}, max_resources=3, n_candidates=9)
+    assert sorted(c["x"] for c in result.configurations) == [1, 2, 3]
+
+
+def test_there_is_one_loop():
+    """The functions and the estimators share the race and the loop: one ``.wave()`` in the code."""
+    assert skhalving.functions.run is skhalving.search.run
+    assert skhalving.functions.Race is skhalving.search.Race
+    for module in (skhalving.functions, skhalving.search):
+        assert "Parallel" not in inspect.getsource(module)
+        assert ".wave(" not in inspect.getsource(module)
