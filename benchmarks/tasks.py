@@ -1,4 +1,4 @@
-"""The tasks, in one table: data that ship inside packages, an estimator, a space as people write it.
+"""The tasks, in one table: data that ship inside packages, a model, a space as people write it.
 
 Chosen for variety, before any of them was run: five kinds of model, tables, pixels and text,
 classes and numbers, rows or iterations as the resource. A quarter of the rows is held out, never
@@ -258,9 +258,9 @@ def of_step(step: str, space: dict[str, Any]) -> dict[str, Any]:
 TASKS = {
     task.name: task
     for task in (
-        Task("digits_svc", digits, svc, SVC_SPACE),
+        Task("digits_rows", digits, svc, SVC_SPACE),
         Task(
-            "digits_sgd",
+            "digits_epochs",
             digits,
             sgd,
             {

@@ -1,0 +1,463 @@
+"""Run the real schedule and race over tabulated scores: hundreds of seeds in seconds.
+
+    python -m benchmarks.replay
+    python -m benchmarks.replay digits_svc flights_rows --seeds 1000
+
+What a rule of the schedule would have cost and found is looked up in the tables of ``tabulate``
+instead of fitted. The speed-up is how many configurations random search needs to find something as
+good, all folds at full resource, over how many it could have paid for. "As good" compares the rank
+of the answer among all configurations of the table, in the mean of its logarithm over seeds, so
+random search itself is at 1 exactly, whatever its size, and a search that always finds the best of
+its n candidates for the price of c is at n / c.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata, spearmanr
+
+from benchmarks.tasks import TASKS
+from skhalving import schedule as plans
+from skhalving.race import Race
+from skhalving.schedule import Level, Schedule
+
+TABLES = Path(__file__).parent / "tables"
+N_ORDERS = 1000
+N_BOOTSTRAPS = 500
+
+
+@dataclass(frozen=True)
+class Table:
+    """What N random configurations score and cost on L amounts of resource and K folds.
+
+    Attributes
+    ----------
+    name : str
+        Of the task.
+
+    S : ndarray of shape (N, L, K)
+        Scores, higher is better; NaN where a fit failed or was not tabulated.
+
+    CF, CS, CO : ndarray of shape (N, L, K)
+        Seconds of fitting, of scoring and of all else.
+
+    levels : ndarray of shape (L,)
+        Amounts of resource, rising.
+    """
+
+    name: str
+    S: np.ndarray
+    CF: np.ndarray
+    CS: np.ndarray
+    CO: np.ndarray
+    levels: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path) -> Table:
+        with np.load(path) as arrays:
+            found = {name: arrays[name] for name in ("S", "CF", "CS", "levels")}
+            found["CO"] = arrays["CO"] if "CO" in arrays else np.zeros_like(found["CF"])
+        return cls(path.stem, **found)
+
+    def __len__(self) -> int:
+        return len(self.S)
+
+    @property
+    def n_folds(self) -> int:
+        return self.S.shape[2]
+
+    @cached_property
+    def cost(self) -> np.ndarray:
+        """Seconds of an evaluation."""
+        return self.CF + self.CS + self.CO
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """``means[:, l, k]`` is the mean score over the first k + 1 folds."""
+        return np.cumsum(self.S, axis=2) / np.arange(1, self.n_folds + 1)
+
+    @cached_property
+    def quality(self) -> np.ndarray:
+        """What an answer is worth: the score at full resource over all folds."""
+        return np.nan_to_num(self.means[:, -1, -1], nan=-np.inf)
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """Of each configuration by quality, 1 the best; ties share the mean."""
+        return rankdata(-self.quality)
+
+    @cached_property
+    def full_cost(self) -> float:
+        """What random search pays for a configuration."""
+        return float(self.cost[:, -1].sum(axis=1).mean())
+
+    @cached_property
+    def random_log_rank(self) -> np.ndarray:
+        """The mean logarithm of the rank that random search has after 1 to N configurations."""
+        rng = np.random.default_rng(0)
+        orders = np.stack([rng.permutation(self.rank) for _ in range(N_ORDERS)])
+        return np.log(np.minimum.accumulate(orders, axis=1)).mean(axis=0)
+
+    def as_random(self, log_rank: float) -> float:
+        """How many configurations random search needs to be, on average, as good as this."""
+        sizes = np.log(np.arange(1, len(self) + 1))
+        return float(np.exp(np.interp(-log_rank, -self.random_log_rank, sizes)))
+
+    def column(self, level: Level) -> int:
+        """Where a level stands among ``levels``, which need not be whole numbers."""
+        column = int(np.argmin(np.abs(np.log(self.levels / level.n_resources))))
+        near = 0.8 < self.levels[column] / level.n_resources < 1.25
+        if not near or np.isnan(self.cost[:, column, : level.n_folds]).all(axis=0).any():
+            raise LookupError(f"{self.name} has no {level}, only {self.levels}")
+        return column
+
+    def knows(self, schedule: Schedule) -> bool:
+        """Whether it has every level and enough configurations for a schedule."""
+        try:
+            for level in schedule.levels:
+                self.column(level)
+        except LookupError:
+            return False
+        return len(self) >= schedule.n_candidates
+
+
+class Outcome(NamedTuple):
+    """The configuration that a search returns, what it paid, and everyone's race."""
+
+    chosen: int
+    cost: float
+    race: Race
+
+
+def replay(
+    schedule: Schedule, table: Table, candidates: np.ndarray, continued: bool = False
+) -> Outcome:
+    """Race ``candidates``, rows of a table, through a schedule.
+
+    With ``continued``, a fold whose candidate was on a lower rung pays for the difference of the
+    two fits alone.
+    """
+    race = Race(schedule)
+    columns = [table.column(level) for level in schedule.levels]
+    paid: dict[tuple[int, int], dict[int, float]] = {}
+    cost = 0.0
+    while wave := race.wave():
+        for trial in wave:
+            rung, row = race.rung(trial), candidates[trial.candidate]
+            column = columns[trial.level]
+            for fold in range(rung.n_folds):
+                fits = paid.setdefault((trial.candidate, fold), {})
+                if column not in fits:
+                    before = max(fits.values(), default=0.0) if continued else 0.0
+                    cost += table.cost[row, column, fold] - before
+                    fits[column] = table.CF[row, column, fold]
+            race.tell(trial, table.means[row, column, rung.n_folds - 1])
+    top = {t.candidate: s for t, s in race.scores.items() if t.level == len(schedule.levels) - 1}
+    winner = max(top, key=lambda candidate: np.nan_to_num(top[candidate], nan=-np.inf))
+    return Outcome(int(candidates[winner]), cost, race)
+
+
+# -- the rules of the schedule that are compared ---------------------------------------------------
+
+Rule = Callable[[Table], Schedule]
+
+
+def climbed(
+    table: Table, factor: int = 3, folds: str = "grow", n_levels: int | None = None
+) -> tuple[Level, ...]:
+    """The ladder of a search on this table; ``n_levels`` in all, None for ``"auto"``."""
+    top, least = round(table.levels[-1]), int(np.ceil(table.levels[0]))
+    steps = plans.fold_steps(table.n_folds, factor) if folds == "grow" else [table.n_folds]
+    bottom = (
+        plans.auto_min_resources(top, least, factor, len(steps))
+        if n_levels is None
+        else top // factor ** (n_levels - len(steps))
+    )
+    return plans.ladder(top, bottom, factor, steps)
+
+
+def random_search(n: int) -> Rule:
+    """A bracket of one rung at the top."""
+    return lambda table: Schedule((plans.climb(n, climbed(table)[-1:], 3),))
+
+
+def hyperband(
+    n: int | None = None, factor: int = 3, brackets: slice = slice(None), **options
+) -> Rule:
+    """Hyperband on a ladder of its own, or some of its brackets."""
+
+    def rule(table: Table) -> Schedule:
+        whole = plans.hyperband(climbed(table, factor, **options), factor, n)
+        return Schedule(whole.brackets[brackets])
+
+    return rule
+
+
+def halving(n: int | None = None, factor: int = 3, times: int = 1, **options) -> Rule:
+    """One bracket, or several of the same kind."""
+
+    def rule(table: Table) -> Schedule:
+        one = plans.successive_halving(climbed(table, factor, **options), factor, n)
+        return Schedule(one.brackets * times)
+
+    return rule
+
+
+QUESTIONS: dict[str, dict[str, Rule]] = {
+    "The control, and the defaults": {
+        "random search of 9": random_search(9),
+        "random search of 27": random_search(27),
+        "HyperbandSearchCV()": hyperband(),
+        "HyperbandSearchCV(folds='all')": hyperband(folds="all"),
+        "SuccessiveHalvingSearchCV()": halving(),
+        "SuccessiveHalvingSearchCV(folds='all')": halving(folds="all"),
+    },
+    "How many levels? (`min_resources`; folds last, factor 3)": {
+        "Hyperband, 2 levels": hyperband(n_levels=2),
+        "Hyperband, 3 levels": hyperband(n_levels=3),
+        "Hyperband, 4 levels": hyperband(n_levels=4),
+        "27 candidates, 2 levels": halving(27, n_levels=2),
+        "27 candidates, 3 levels": halving(27, n_levels=3),
+        "27 candidates, 4 levels": halving(27, n_levels=4),
+    },
+    "How hard to cut? (`factor`; folds last, 27 candidates)": {
+        "factor 2, 3 levels": halving(27, factor=2, n_levels=3),
+        "factor 3, 3 levels": halving(27, factor=3, n_levels=3),
+        "factor 4, 3 levels": halving(27, factor=4, n_levels=3),
+        "factor 2, 4 levels": halving(27, factor=2, n_levels=4),
+        "factor 3, 4 levels": halving(27, factor=3, n_levels=4),
+        "factor 4, 4 levels": halving(27, factor=4, n_levels=4),
+    },
+    "How many candidates? (`n_candidates`; folds last, factor 3, one bracket)": {
+        "9, 3 levels": halving(9, n_levels=3),
+        "18, 3 levels": halving(18, n_levels=3),
+        "27, 3 levels": halving(27, n_levels=3),
+        "54, 3 levels": halving(54, n_levels=3),
+        "18, 4 levels": halving(18, n_levels=4),
+        "27, 4 levels": halving(27, n_levels=4),
+        "54, 4 levels": halving(54, n_levels=4),
+    },
+    "Which brackets? (folds last, factor 3)": {
+        "all four": hyperband(),
+        "the two most exploratory of four": hyperband(brackets=slice(2)),
+        "the most exploratory of four": hyperband(brackets=slice(1)),
+        "all three of three levels": hyperband(n_levels=3),
+        "one of 27, 3 levels": halving(27, n_levels=3),
+        "two of 27, 3 levels": halving(27, n_levels=3, times=2),
+        "one of 27, 4 levels": halving(27),
+        "two of 27, 4 levels": halving(27, times=2),
+    },
+}
+
+
+# -- figures ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One rule on one table, an entry for each seed.
+
+    Attributes
+    ----------
+    table : Table
+        What was replayed.
+
+    log_rank : ndarray
+        Of the answers.
+
+    cost : ndarray
+        In configurations that random search could have paid for.
+
+    loss : ndarray
+        How far the score of the answers is below the best of the table.
+    """
+
+    table: Table
+    log_rank: np.ndarray
+    cost: np.ndarray
+    loss: np.ndarray
+
+    @property
+    def speedup(self) -> float:
+        return self.table.as_random(self.log_rank.mean()) / self.cost.mean()
+
+    def again(self, rng: np.random.Generator) -> float:
+        """The speed-up, had other seeds of these been drawn."""
+        i = rng.integers(len(self.cost), size=len(self.cost))
+        return self.table.as_random(self.log_rank[i].mean()) / self.cost[i].mean()
+
+
+def figures(rule: Rule, table: Table, n_seeds: int, continued: bool = False) -> Figures:
+    """Replay a rule on random candidates of a table."""
+    schedule = rule(table)
+    best = table.quality.max()
+    rows = []
+    for seed in range(n_seeds):
+        order = np.random.default_rng(seed).permutation(len(table))
+        chosen, cost, _ = replay(schedule, table, order[: schedule.n_candidates], continued)
+        loss = best - table.quality[chosen]
+        rows.append((np.log(table.rank[chosen]), cost / table.full_cost, loss))
+    return Figures(table, *np.array(rows).T)
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    return float(np.exp(np.mean(np.log(np.fromiter(values, float)))))
+
+
+def interval(found: Sequence[Figures]) -> tuple[float, float]:
+    """95 % of the geometric means when tasks, and seeds within a task, are drawn again."""
+    rng = np.random.default_rng(0)
+    draws = [
+        geometric_mean(found[i].again(rng) for i in rng.integers(len(found), size=len(found)))
+        for _ in range(N_BOOTSTRAPS)
+    ]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def row_of(name: str, found: Mapping[str, Figures]) -> list[str]:
+    """A rule over all tables, as cells."""
+    speedups = {task: f.speedup for task, f in found.items()}
+    worst = min(speedups, key=lambda task: speedups[task])
+    low, high = interval(list(found.values()))
+    return [
+        name,
+        f"{geometric_mean(speedups.values()):.2f}",
+        f"{low:.2f} to {high:.2f}",
+        f"{speedups[worst]:.2f} ({worst})",
+        f"{sum(s < 1 for s in speedups.values())} of {len(speedups)}",
+        f"{np.mean([f.cost.mean() for f in found.values()]):.1f}",
+        f"{np.exp(np.mean([f.log_rank.mean() for f in found.values()])):.1f}",
+    ]
+
+
+HEAD = ["rule", "speed-up", "95 %", "worst task", "below 1", "cost", "rank"]
+
+
+def markdown(head: list[str], rows: Iterable[list[str]]) -> str:
+    """A table of cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def compare(
+    rules: Mapping[str, Rule], tables: list[Table], n_seeds: int
+) -> dict[str, dict[str, Figures]]:
+    """Figures of every rule on every table that knows enough for all of them."""
+    able = [t for t in tables if all(t.knows(rule(t)) for rule in rules.values())]
+    return {
+        name: {table.name: figures(rule, table, n_seeds) for table in able}
+        for name, rule in rules.items()
+    }
+
+
+def by_task(found: Mapping[str, Mapping[str, Figures]]) -> str:
+    """Speed-ups, a row for each task."""
+    tasks = next(iter(found.values()))
+    rows = [[t, *(f"{of[t].speedup:.2f}" for of in found.values())] for t in tasks]
+    return markdown(["task", *found], rows)
+
+
+# -- why -------------------------------------------------------------------------------------------
+
+
+def explain_levels(table: Table) -> list[list[str]]:
+    """For each amount on one fold: does it rank like the top, is it as cheap as it should be?"""
+    top = table.cost[:, -1, 0].mean()
+    rows = []
+    for column, amount in enumerate(table.levels):
+        known = np.isfinite(table.S[:, column, 0]) & np.isfinite(table.quality)
+        share = amount / table.levels[-1]
+        cost = np.nanmean(table.cost[:, column, 0])
+        rows.append(
+            [
+                table.name,
+                f"1/{1 / share:.3g}",
+                f"{spearmanr(table.S[known, column, 0], table.quality[known]).statistic:.2f}",
+                f"1/{top / cost:.3g}",
+                f"{cost / top / share:.1f}",
+                f"{np.nanmean(table.CS[:, column, 0]) / cost:.0%}",
+                f"{np.nanmean(table.CO[:, column, 0]) / cost:.0%}",
+            ]
+        )
+    return rows
+
+
+LEVELS_HEAD = [
+    "task",
+    "resource",
+    "rank correlation with the top",
+    "cost",
+    "times the ideal",
+    "scoring",
+    "overhead",
+]
+
+
+def explain_cuts(rule: Rule, table: Table, n_seeds: int) -> dict[Level | None, float]:
+    """Where the best of the candidates drawn was cut; None: it was not."""
+    schedule = rule(table)
+    cuts = dict.fromkeys([*schedule.levels[:-1], None], 0.0)
+    for seed in range(n_seeds):
+        order = np.random.default_rng(seed).permutation(len(table))[: schedule.n_candidates]
+        race = replay(schedule, table, order).race
+        best = int(np.argmax(table.quality[order]))
+        last = max(trial.level for trial in race.scores if trial.candidate == best)
+        cuts[schedule.levels[last] if last + 1 < len(schedule.levels) else None] += 1 / n_seeds
+    return cuts
+
+
+def read_tables(names: Sequence[str] = ()) -> list[Table]:
+    """The tables with these names; without a name, of all tasks that have been tabulated."""
+    paths = [TABLES / f"{name}.npz" for name in names or TASKS]
+    return [Table.read(path) for path in paths if names or path.exists()]
+
+
+def report(tables: list[Table], n_seeds: int) -> str:
+    """All that replay has to say, in Markdown."""
+    parts = []
+    for question, rules in QUESTIONS.items():
+        found = compare(rules, tables, n_seeds)
+        parts.append(f"### {question}")
+        if any(found.values()):
+            rows = [row_of(name, of) for name, of in found.items()]
+            parts += [markdown(HEAD, rows), by_task(found)]
+        else:
+            parts.append("No table has these levels.")
+    parts += [
+        "### Why: what each level is worth",
+        markdown(LEVELS_HEAD, [row for table in tables for row in explain_levels(table)]),
+        "### Why: where the best of the candidates was cut, by `SuccessiveHalvingSearchCV()`",
+        cuts_table(halving(), tables, n_seeds),
+    ]
+    return "\n\n".join(parts)
+
+
+def cuts_table(rule: Rule, tables: list[Table], n_seeds: int) -> str:
+    """A row for each task; levels are counted from the lowest."""
+    rows = []
+    for table in tables:
+        cuts = explain_cuts(rule, table, n_seeds)
+        rows.append([table.name, *(f"{share:.0%}" for share in cuts.values())])
+    width = max(map(len, rows)) - 2
+    head = [f"level {i + 1}" for i in range(width)]
+    return markdown(["task", *head, "found"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s [TABLE...] [--seeds N]")
+    parser.add_argument("tables", nargs="*", metavar="TABLE")
+    parser.add_argument("--seeds", type=int, default=300)
+    arguments = parser.parse_args()
+    print(report(read_tables(arguments.tables), arguments.seeds))
+
+
+if __name__ == "__main__":
+    main()
