@@ -15,10 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 # Okabe and Ito's palette without its yellow, which white paper swallows; black is the winner's.
 # Markers say the same again, for printers and for those who see no colours.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
+# One marker more than colours, so that no pair of them comes again before the 43rd bracket.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
-# What the brackets of one level share of the distance to the next level; the rest is a gap.
-SPREAD = 0.76
+# What the brackets of one level share of the distance to the next level, and the most for one.
+SPREAD, WIDEST = 0.76, 0.35
+
+# Scores far out are left off the axis only if that makes the rest this many times larger.
+LEAST_GAIN = 3
 
 
 class HalvingDisplay:
@@ -49,7 +53,8 @@ class HalvingDisplay:
         Standard deviation over the folds used. None draws no error bars.
 
     best_index : int, default=None
-        The winner's trial on its last rung. None: the best score of the highest level.
+        The winner's trial on its last rung. None: the best score of the highest level
+        that has one.
 
     maximize : bool, default=True
         Whether a higher score is better.
@@ -116,11 +121,29 @@ class HalvingDisplay:
         self._at_top = self.level == len(schedule.levels) - 1
         self.best_index = self._best() if best_index is None else best_index
 
+    def _finalists(self) -> np.ndarray:
+        """The rows of the highest level that has a score."""
+        scored = ~np.isnan(self.score)
+        return np.flatnonzero(scored & (self.level == np.max(self.level[scored], initial=-1)))
+
     def _best(self) -> int | None:
-        """The best score of the highest level, if a trial got there and did not fail."""
-        rows = np.flatnonzero(self._at_top & ~np.isnan(self.score))
+        rows = self._finalists()
         scores = self.score[rows] if self.maximize else -self.score[rows]
         return int(rows[np.argmax(scores)]) if len(rows) else None
+
+    def _higher_won(self, best_score: float) -> bool:
+        """Whether those who went on had the higher scores, which a result does not say."""
+        won, final = self._promoted(), self._finalists()
+        won[final] = self.score[final] == best_score
+        rung = self.level * len(self.schedule) + self.bracket
+        rung[final] = -1
+        for here in (rung == r for r in np.unique(rung)):
+            lost = here & ~won & ~np.isnan(self.score)
+            if (here & won).any() and lost.any():
+                winners, losers = self.score[here & won].mean(), self.score[lost].mean()
+                if winners != losers:
+                    return bool(winners > losers)
+        return True
 
     @classmethod
     def from_estimator(
@@ -178,7 +201,7 @@ class HalvingDisplay:
         >>> search = SuccessiveHalvingSearchCV(tree, grid, random_state=0).fit(X, y)
         >>> display = HalvingDisplay.from_estimator(search, kind="schedule")
         >>> print(display.ax_.get_title(loc="left"))
-        9 candidates: the best of each rung move right
+        9 candidates: the best get more, the rest stop
         """
         check_is_fitted(search, "cv_results_")
         if not hasattr(search, "schedule_"):
@@ -266,8 +289,7 @@ class HalvingDisplay:
             level=_level(result.schedule, history),
             **{name: history[name] for name in columns},
         )
-        # One score alone, or all alike, are drawn the same either way.
-        display.maximize = not np.any(display.score[display._at_top] > result.best_score)
+        display.maximize = display._higher_won(result.best_score)
         display.best_index = display._best()
         return display.plot(ax, kind=kind, line_kw=line_kw)
 
@@ -288,8 +310,8 @@ class HalvingDisplay:
             deviation). Levels are equally far apart, as on a logarithmic axis.
             ``"schedule"``: how many candidates each rung of each bracket has.
             ``"time"``: the scores of the highest level, and the best of them so far, against the
-            seconds of all fits and scorings up to then, level by level (with several workers, less
-            time passed).
+            seconds (minutes, hours) of all fits and scorings up to then, level by level; with
+            several workers, less time passed.
 
         line_kw : dict, default=None
             For matplotlib, of the lines and dots that stand for candidates.
@@ -329,20 +351,21 @@ class HalvingDisplay:
         y = np.where(shown, self.score, np.nan)
         order = np.lexsort((self.level, self.candidate, self.bracket))
         arrived = self._same_candidate(self._at_top)
-        # Ten ways up are a drawing, a thousand a texture.
-        faint, size = np.clip(15 / n, 0.05, 0.35), np.clip(50 / np.sqrt(n), 2, 6)
+        size = _dot_size(self.ax_, n)
         for b in range(len(self.schedule)):
-            for group, thin, full in ((~arrived, faint, 0.35), (arrived, 0.7, 0.9)):
+            for group, least, most in ((~arrived, 0.05, 0.35), (arrived, 0.2, 0.9)):
                 rows = order[(group & (self.bracket == b))[order]]
+                # Ten ways up are a drawing, a thousand a texture.
+                alpha = np.clip(15 / max(1, len(rows)), least, most)
                 way_x, way_y = _with_gaps(self.candidate[rows], x[rows], y[rows])
-                self._line(way_x, way_y, {"color": _colour(b), "lw": 1, "alpha": thin, **line_kw})
-                self._line(x[rows], y[rows], {**_dots(b, size), "alpha": full, **line_kw})
+                self._line(way_x, way_y, {"color": _colour(b), "lw": 1, "alpha": alpha, **line_kw})
+                self._line(x[rows], y[rows], {**_dots(b, size), "alpha": most, **line_kw})
         self._draw_winner(x)
-        self._draw_lost(x, shown)
+        self._draw_lost(x, ~shown)
         self._level_axis()
         self.ax_.set_ylabel(self.score_name)
         self.ax_.grid(axis="y", alpha=0.3)
-        self._finish(f"{n} candidates: the best of each rung go on")
+        self._finish(f"{n} candidates: the best get more, the rest stop")
 
     def _draw_winner(self, x: np.ndarray) -> None:
         """Over all others: the winner's way up, with the spread of its folds."""
@@ -360,13 +383,13 @@ class HalvingDisplay:
         label = f"winner {self.score[best]:.4g}{spread}"
         self._line(x[[best]], self.score[[best]], {**star, "label": label})
 
-    def _draw_lost(self, x: np.ndarray, shown: np.ndarray) -> None:
+    def _draw_lost(self, x: np.ndarray, lost: np.ndarray) -> None:
         """What has no place on the axis of scores stands at its bad end."""
         failed = np.isnan(self.score)
         marker, edge = ("v", 0.02) if self.maximize else ("^", 0.98)
         for those, sign, what in (
-            (~shown & ~failed, marker, "off the scale"),
-            (failed, "x", "failed"),
+            (lost & ~failed, marker, "off the scale"),
+            (lost & failed, "x", "failed"),
         ):
             if those.any():
                 style = {"marker": sign, "ls": "", "ms": 4, "color": "0.4", "alpha": 0.6}
@@ -387,7 +410,7 @@ class HalvingDisplay:
                 size = max(3.0, largest * np.sqrt(rung.n_candidates / most))
                 ax.plot(level, b, "o", ms=size, mew=0, color=_colour(b))
                 ax.annotate(
-                    f"{rung.n_candidates:,}",
+                    str(rung.n_candidates),
                     (level, b),
                     (size / 2 + 1, 1),
                     textcoords="offset points",
@@ -397,33 +420,46 @@ class HalvingDisplay:
         ax.set_yticks(range(n_brackets), [f"bracket {b}" for b in range(n_brackets)])
         ax.set_ylim(n_brackets - 0.5, -0.5)
         self._level_axis()
-        self._finish(f"{self.schedule.n_candidates} candidates: the best of each rung move right")
+        n = self.schedule.n_candidates
+        self._finish(f"{n} candidates: the best get more, the rest stop")
 
     def _draw_time(self, line_kw: dict[str, Any]) -> None:
-        end = np.cumsum(self.seconds)
+        end, shown = np.cumsum(self.seconds), self._shown()
+        unit, name = _time_unit(end[-1])
+        end /= unit
+        size = _dot_size(self.ax_, 2 * np.sum(self._at_top))
+        score = np.where(shown, self.score, np.nan)
         for b in range(len(self.schedule)):
             rows = self._at_top & (self.bracket == b)
-            self._line(end[rows], self.score[rows], {**_dots(b, 5), "alpha": 0.6, **line_kw})
-        best = (np.fmax if self.maximize else np.fmin).accumulate(self.score[self._at_top])
-        # The last value holds to the end of the search.
-        at = np.append(end[self._at_top], end[-1:])
-        best = np.append(best, best[-1:])
-        style = {"color": "black", "lw": 1.5, "drawstyle": "steps-post", "label": "best so far"}
-        self._line(at[: len(best)], best, style)
+            self._line(end[rows], score[rows], {**_dots(b, size), "alpha": 0.6, **line_kw})
+        best = (np.fmax if self.maximize else np.fmin).accumulate(score[self._at_top])
+        if len(best):
+            # The last one holds to the end of the search.
+            at, best = np.append(end[self._at_top], end[-1]), np.append(best, best[-1])
+            style = {"color": "black", "lw": 1.5, "drawstyle": "steps-post"}
+            self._line(at, best, {**style, "label": "best so far"})
+        self._draw_lost(end, self._at_top & ~shown)
         self._level_bands(end)
+        folds = ", folds" * (self.schedule.levels[-1].n_folds > 1)
         self.ax_.set_xlim(0, 1.02 * end[-1])
-        self.ax_.set_xlabel("Seconds of fitting and scoring, all workers together")
+        self.ax_.set_xlabel(
+            f"{name} of fitting and scoring\nshaded by level: {self.resource_name}{folds}"
+        )
         self.ax_.set_ylabel(self.score_name)
-        self._finish("Scores with the full resource, as they arrived")
+        self._finish("Scores with the full resource, as they came in")
 
     # -- what they share ----------------------------------------------------------------------
 
     def _line(self, x: Any, y: Any, style: Mapping[str, Any]) -> None:
         self.lines_ += self.ax_.plot(x, y, **style)
 
+    def _candidate_in_bracket(self) -> np.ndarray:
+        """A number for each candidate, also where every bracket counts its own from 0."""
+        return self.candidate * len(self.schedule) + self.bracket
+
     def _same_candidate(self, rows: np.ndarray) -> np.ndarray:
         """Which trials are of a candidate that has one among ``rows``."""
-        who = self.candidate * len(self.schedule) + self.bracket
+        who = self._candidate_in_bracket()
         return np.isin(who, who[rows])
 
     def _places(self) -> np.ndarray:
@@ -432,9 +468,10 @@ class HalvingDisplay:
         The brackets of a level stand beside one another, and the candidates of a rung are spread
         by the golden ratio, so that neighbours of any number keep apart.
         """
-        x, width = self.level.astype(float), SPREAD / len(self.schedule)
+        x = self.level.astype(float)
         for level in np.unique(self.level):
             brackets = np.unique(self.bracket[self.level == level])
+            width = min(WIDEST, SPREAD / len(brackets))
             for place, b in enumerate(brackets):
                 rung = (self.level == level) & (self.bracket == b)
                 spread = (self.candidate[rung] * 0.618034) % 1 - 0.5
@@ -445,21 +482,25 @@ class HalvingDisplay:
     def _shown(self) -> np.ndarray:
         """Which scores the axis has room for: one of -1e9 would press all others into a line.
 
-        Far out is three times the interquartile range below the quartile (Tukey); those who were
-        promoted, and the highest level, are always shown.
+        Far out is three times the interquartile range beyond the quartile (Tukey); the winner and
+        those who were promoted are always shown, and all are when the axis gains little.
         """
         loss = -self.score if self.maximize else self.score
-        who = self.candidate * len(self.schedule) + self.bracket
-        pairs = set(zip(who, self.level, strict=True))
-        went_on = np.array(
-            [(c, level + 1) in pairs for c, level in zip(who, self.level, strict=True)]
-        )
-        known = ~np.isnan(loss)
+        known = np.isfinite(loss)
         if not known.any():
             return known
         low, high = np.quantile(loss[known], [0.25, 0.75])
-        fence = high + 3 * (high - low) if high > low else np.inf
-        return known & ((loss <= fence) | went_on | self._at_top)
+        near = known & (loss <= high + 3 * (high - low)) | self._promoted()
+        near |= np.arange(len(loss)) == self.best_index
+        gain = np.ptp(loss[known]) / max(np.ptp(loss[near]), np.finfo(float).tiny)
+        return near if gain > LEAST_GAIN else known
+
+    def _promoted(self) -> np.ndarray:
+        """Which trials are followed by one of the same candidate."""
+        who = self._candidate_in_bracket()
+        last = np.zeros(who.max() + 1, dtype=int)
+        np.maximum.at(last, who, self.level)
+        return self.level < last[who]
 
     def _level_axis(self) -> None:
         ax, levels = self.ax_, self.schedule.levels
@@ -467,7 +508,14 @@ class HalvingDisplay:
         for level in range(0, len(levels), 2):
             ax.axvspan(level - 0.5, level + 0.5, color="0.95", lw=0, zorder=0)
         ax.set_xlim(-0.5, len(levels) - 0.5)
-        ax.set_xticks(range(len(levels)), [_level_name(level, with_folds) for level in levels])
+        names = [_level_name(level, with_folds) for level in levels]
+        widest = max(len(line) for name in names for line in name.split("\n"))
+        if 0.62 * widest * _font_size(ax) > _points(ax)[0] / len(levels):
+            names = [name.replace("\n", " · ") for name in names]
+            slanted = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+        else:
+            slanted = {}
+        ax.set_xticks(range(len(levels)), names, **slanted)
         ax.set_xlabel(f"What each candidate gets: {self.resource_name}" + ", folds" * with_folds)
 
     def _level_bands(self, end: np.ndarray) -> None:
@@ -502,7 +550,7 @@ class HalvingDisplay:
             handles.insert(0, ax.plot([], [], **_dots(b, 5))[0])
             labels.insert(0, f"bracket {b}")
         # Above the axes it covers no data; the title makes room for its rows.
-        n_columns = max(2, int(_points(ax)[0] / (9 * size)))
+        n_columns = max(2, int(_points(ax)[0] / (8 * size)))
         n_rows = -(-len(handles) // n_columns)
         ax.legend(
             handles,
@@ -590,6 +638,13 @@ def _metric(search: Any, metric: str | None) -> str:
     return metric
 
 
+def _time_unit(seconds: float) -> tuple[int, str]:
+    """The unit in which a time is read most easily."""
+    if seconds < 600:
+        return 1, "Seconds"
+    return (60, "Minutes") if seconds < 7200 else (3600, "Hours")
+
+
 def _level(schedule: Any, table: Mapping[str, Any]) -> np.ndarray:
     """The level of each trial: all brackets end on the highest."""
     n_rungs = np.array([len(bracket.rungs) for bracket in schedule])
@@ -643,6 +698,12 @@ def _points(ax: Any) -> tuple[float, float]:
     """Width and height of axes, in the points that letters are measured in."""
     box = ax.get_window_extent()
     return box.width * 72 / ax.figure.dpi, box.height * 72 / ax.figure.dpi
+
+
+def _dot_size(ax: Any, n: int) -> float:
+    """So that ``n`` dots cover a small part of the axes, within what the eye can use."""
+    width, height = _points(ax)
+    return float(np.clip(0.3 * np.sqrt(width * height / max(1, n)), 1.5, 6))
 
 
 def _font_size(ax: Any) -> float:
