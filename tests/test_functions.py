@@ -2,10 +2,12 @@
 
 import inspect
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -292,3 +294,15 @@ def test_there_is_one_loop():
     for module in (skhalving.functions, skhalving.search):
         assert "Parallel" not in inspect.getsource(module)
         assert ".wave(" not in inspect.getsource(module)
+
+
+def test_counting_ones_at_equal_budget():
+    """A short form of ``benchmarks/counting_ones.py``: both beat random search."""
+    path = Path(__file__).parents[1] / "benchmarks" / "counting_ones.py"
+    counting_ones = runpy.run_path(str(path))
+    regrets = {"random search": [], "hyperband": [], "successive halving": []}
+    for seed in range(12):
+        for name, regret, _ in counting_ones["runs"](seed, 8, 1):
+            regrets[name].append(regret)
+    means = {name: np.mean(values) for name, values in regrets.items()}
+    assert max(means["hyperband"], means["successive halving"]) < means["random search"]

@@ -1,0 +1,24 @@
+"""
+A plain objective
+=================
+
+No estimator: sixteen random numbers in [0, 4] race to be closest to 2, judged by a noisy objective
+that becomes exact as the resource grows. Resources grow from rung to rung, up to exactly 27.
+"""
+
+import random
+
+from skhalving import successive_halving
+
+
+def objective(x, resource):
+    """``(x - 2)**2``, estimated from ``resource`` noisy measurements."""
+    rng = random.Random(f"{x} {resource}")
+    noise = sum(rng.gauss(0, 1) for _ in range(resource)) / resource
+    return (x - 2) ** 2 + 0.1 * noise
+
+
+rng = random.Random(0)
+configurations = [rng.uniform(0, 4) for _ in range(16)]
+result = successive_halving(objective, configurations, max_resources=27, factor=3)
+print(result)
