@@ -542,6 +542,8 @@ class HalvingDisplay:
         ax.tick_params(labelsize=size)
         ax.xaxis.label.set_size(size + 1)
         ax.yaxis.label.set_size(size + 1)
+        if 0.6 * size * len(ax.get_ylabel()) > _points(ax)[1]:
+            ax.set_ylabel(ax.get_ylabel().replace(", ", ",\n"))
         handles, labels = ax.get_legend_handles_labels()
         if not handles:
             ax.set_title(title, loc="left", fontsize=size + 2)
@@ -638,8 +640,10 @@ def _metric(search: Any, metric: str | None) -> str:
     return metric
 
 
-def _time_unit(seconds: float) -> tuple[int, str]:
+def _time_unit(seconds: float) -> tuple[float, str]:
     """The unit in which a time is read most easily."""
+    if seconds < 0.5:
+        return 1e-3, "Milliseconds"
     if seconds < 600:
         return 1, "Seconds"
     return (60, "Minutes") if seconds < 7200 else (3600, "Hours")

@@ -180,9 +180,12 @@ def test_time_counts_kept_folds_once(search):
     assert display.seconds.sum() < cost.sum()
 
 
-@pytest.mark.parametrize(("seconds", "unit"), [(1, "Seconds"), (100, "Minutes"), (9999, "Hours")])
-def test_long_searches_are_told_in_longer_units(seconds, unit):
-    """Nobody reads 36000 seconds as ten hours."""
+@pytest.mark.parametrize(
+    ("seconds", "unit"),
+    [(1e-6, "Milliseconds"), (1, "Seconds"), (100, "Minutes"), (9999, "Hours")],
+)
+def test_times_are_told_in_a_unit_that_suits_them(seconds, unit):
+    """Nobody reads 36000 seconds as ten hours, or 0.000025 as anything."""
     result = raced(hyperband_schedule(9))
     result.history["seconds"] = np.full(len(result.history["score"]), float(seconds))
     assert HalvingDisplay.from_result(result, kind="time").ax_.get_xlabel().startswith(unit)
