@@ -1,5 +1,6 @@
 """Hyperband and successive halving as scikit-learn search estimators."""
 
+from skhalving.continuation import register_continuation
 from skhalving.functions import hyperband, successive_halving
 from skhalving.schedule import hyperband_schedule
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV
@@ -10,5 +11,6 @@ __all__ = [
     "SuccessiveHalvingSearchCV",
     "hyperband",
     "hyperband_schedule",
+    "register_continuation",
     "successive_halving",
 ]

@@ -6,18 +6,20 @@ so a task is a few numbers and a dictionary of parameters.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from sklearn.base import clone
 
+from skhalving.continuation import Families, Family, Models, family_of, growing
 from skhalving.resource import Parameter, Rows
 from skhalving.sklearn_private import _fit_and_score
 
 
 @dataclass(frozen=True)
 class Evaluate:
-    """Call it with a fold, an amount and a configuration to get scores and times.
+    """Call it with a task and a configuration to get scores and times.
 
     Attributes
     ----------
@@ -32,6 +34,15 @@ class Evaluate:
 
     options : dict
         Further arguments of scikit-learn's ``_fit_and_score``.
+
+    models : Models or None
+        Where models are kept for the next rung; None: each rung trains from scratch.
+
+    families : dict
+        How estimators go on; sent along, since a worker knows nothing of what was registered here.
+
+    top : int
+        The largest amount, from which nobody goes on.
     """
 
     estimator: Any
@@ -39,18 +50,67 @@ class Evaluate:
     y: Any
     resource: Rows | Parameter
     options: dict[str, Any]
+    models: Models | None
+    families: Families
+    top: int
 
     def __call__(
-        self, fold: int, amount: int, params: dict[str, Any], progress: dict[str, Any]
+        self, task: Any, params: dict[str, Any], done: int, progress: dict[str, Any]
     ) -> dict[str, Any]:
-        train, test = self.resource.cut(fold, amount)
+        """Scores and times of a task (candidate, fold, amount).
+
+        ``done`` is the amount of the model that is kept to go on from, 0 for none.
+        """
+        params = {**params, **self.resource.params(task.amount)}
+        estimator = clone(self.estimator)
+        if self.models is None or not isinstance(self.resource, Parameter):
+            return self._fit_and_score(estimator, task, params, progress)
+        # Parameters may be estimators, which stay unfitted themselves.
+        candidate = clone(estimator).set_params(**clone(params, safe=False))
+        family = family_of(candidate, self.resource.name, self.families)
+        if family is None:
+            return self._fit_and_score(estimator, task, params, progress)
+        return self._grow(self.models, self.resource.name, family, candidate, task, done, progress)
+
+    def _fit_and_score(
+        self, estimator: Any, task: Any, params: dict[str, Any] | None, progress: dict[str, Any]
+    ) -> dict[str, Any]:
+        train, test = self.resource.cut(task.fold, task.amount)
         return _fit_and_score(
-            clone(self.estimator),
+            estimator,
             self.X,
             self.y,
             train=train,
             test=test,
-            parameters={**params, **self.resource.params(amount)},
+            parameters=params,
             **self.options,
             **progress,
         )
+
+    def _grow(
+        self,
+        models: Models,
+        name: str,
+        family: Family,
+        estimator: Any,
+        task: Any,
+        done: int,
+        progress: dict[str, Any],
+    ) -> dict[str, Any]:
+        start = time.perf_counter()
+        kept = models.load((task.candidate, task.fold, done)) if done else None
+        had = 0 if kept is None else done
+        model = estimator if kept is None else kept
+        seconds = time.perf_counter() - start
+        with growing(model, name, family, had, task.amount):
+            outcome = self._fit_and_score(model, task, None, progress)
+        start = time.perf_counter()
+        fault = None
+        if task.amount < self.top and outcome["fit_error"] is None:
+            fault = models.save(tuple(task), model)
+            outcome["saved"] = fault is None
+        elif done and not had:
+            fault = "the model was not found"
+        # What the rung really cost: reading and writing the model are part of it.
+        outcome["fit_time"] += seconds + time.perf_counter() - start
+        return {**outcome, "continued": had > 0, "fault": fault}

@@ -251,10 +251,8 @@ class _Evaluate:
     stateful: bool
     max_resources: int
 
-    def __call__(
-        self, fold: int, amount: int, configuration: Any, state: Carried | None
-    ) -> dict[str, Any]:
-        before = None if state is None else state.open()
+    def __call__(self, task: Task, configuration: Any, state: Carried | None) -> dict[str, Any]:
+        amount, before = task.amount, None if state is None else state.open()
         start = time.perf_counter()
         try:
             if self.stateful:

@@ -37,6 +37,9 @@ def cv_results(rows: Sequence[Row], n_splits: int) -> dict[str, Any]:
         name: np.array([getattr(row, name) for row in rows])
         for name in ("candidate", "bracket", "iter", "n_resources")
     }
+    results["continued"] = np.array(
+        [any(o.get("continued", False) for o in row.outcomes.values()) for row in rows]
+    )
     results["n_folds"] = np.array([len(row.outcomes) for row in rows])
     for name in ("fit_time", "score_time"):
         times = _by_split(rows, n_splits, lambda outcome, name=name: outcome[name])

@@ -49,7 +49,7 @@ def run(
         The evaluations that a trial consists of; trials may share them.
 
     evaluate : callable
-        ``evaluate(fold, amount, *arguments(task))`` runs on a worker and returns a result.
+        ``evaluate(task, *arguments(task))`` runs on a worker and returns a result.
 
     arguments : callable
         Called in this process, for every task of a wave before the wave starts.
@@ -97,7 +97,7 @@ def run(
 def _attempt(evaluate: Callable[..., Any], task: Task, *arguments: Any) -> tuple[Task, Any]:
     """Errors come back as values: one raised through joblib would cost the other results."""
     try:
-        return task, evaluate(task.fold, task.amount, *arguments)
+        return task, evaluate(task, *arguments)
     except Exception as error:
         return task, error
 

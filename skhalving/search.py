@@ -12,9 +12,11 @@ folds on low rungs and aborts when a whole rung fails.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from numbers import Integral
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,6 +27,7 @@ from sklearn.utils.multiclass import type_of_target
 
 from skhalving import schedule as plans
 from skhalving import space as spaces
+from skhalving.continuation import FAMILIES, Models, family_of
 from skhalving.evaluate import Evaluate
 from skhalving.race import Race, Trial
 from skhalving.resource import Parameter, Rows, auto_max_parameter
@@ -62,6 +65,7 @@ class _HalvingSearchCV(BaseSearchCV):
         "factor": [Interval(Integral, 2, None, closed="left")],
         "n_candidates": _COUNT,
         "folds": [StrOptions({"grow", "all"})],
+        "continue_training": [StrOptions({"auto"}), "boolean"],
         "random_state": ["random_state"],
     }
 
@@ -77,6 +81,7 @@ class _HalvingSearchCV(BaseSearchCV):
         factor: int = 3,
         n_candidates: int | str = "auto",
         folds: str = "grow",
+        continue_training: bool | str = "auto",
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: Any = True,
@@ -106,6 +111,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.factor = factor
         self.n_candidates = n_candidates
         self.folds = folds
+        self.continue_training = continue_training
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -148,36 +154,28 @@ class _HalvingSearchCV(BaseSearchCV):
         # Larger training sets first: the closest to what the refit will see, and for time series
         # the latest.
         folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
-        evaluate = Evaluate(
-            estimator=clone(self.estimator),
-            X=X,
-            y=y,
-            resource=self._resource(X, labels, splits, folds, rng),
-            options={
-                "scorer": scorers,
-                "fit_params": routed["estimator"]["fit"],
-                "score_params": routed["scorer"]["score"],
-                "return_train_score": self.return_train_score,
-                "return_n_test_samples": True,
-                "return_times": True,
-                "error_score": self.error_score,
-                "verbose": self.verbose,
-            },
-        )
-        metadata = {k: v for k, v in params.items() if k == "sample_weight" and v is not None}
-        callbacks = Callbacks(
-            self, X, y, len(schedule.levels) + (self.refit is not False), metadata or None
-        )
         race = Race(schedule)
         known: dict[Task, Any] = {}
         first_like = spaces.first_like(candidates)
+        callbacks = Callbacks(self, X, y, params)
 
         def tasks_of(trial: Trial) -> list[Task]:
             # An equal configuration, also of another bracket, shares its evaluations.
             rung, candidate = race.rung(trial), first_like[trial.candidate]
             return [Task(candidate, fold, rung.n_resources) for fold in folds[: rung.n_folds]]
 
-        self._race(race, tasks_of, evaluate, candidates, known, callbacks)
+        with self._models() as models:
+            evaluate = Evaluate(
+                estimator=clone(self.estimator),
+                X=X,
+                y=y,
+                resource=self._resource(X, labels, splits, folds, rng),
+                options=self._options(scorers, routed),
+                models=models,
+                families=FAMILIES,
+                top=self.max_resources_,
+            )
+            self._race(race, tasks_of, evaluate, candidates, known, callbacks)
         self._finish(race, tasks_of, evaluate, candidates, known)
         self._choose(refit_metric)
         if self.refit:
@@ -319,6 +317,44 @@ class _HalvingSearchCV(BaseSearchCV):
             seed=rng.randint(2**31 - 1),
         )
 
+    def _options(self, scorers: Any, routed: Any) -> dict[str, Any]:
+        return {
+            "scorer": scorers,
+            "fit_params": routed["estimator"]["fit"],
+            "score_params": routed["scorer"]["score"],
+            "return_train_score": self.return_train_score,
+            "return_n_test_samples": True,
+            "return_times": True,
+            "error_score": self.error_score,
+            "verbose": self.verbose,
+        }
+
+    @contextmanager
+    def _models(self) -> Iterator[Models | None]:
+        """Where fitted models wait for the next rung, gone afterwards whatever happens."""
+        if self.continue_training is True:
+            self._check_continuation()
+        if self.continue_training is False or self.resource == "n_samples":
+            yield None
+            return
+        # A folder of its own: workers of a search that was killed may still write to theirs.
+        with TemporaryDirectory(prefix="skhalving-", ignore_cleanup_errors=True) as folder:
+            yield Models(folder)
+
+    def _check_continuation(self) -> None:
+        if self.resource == "n_samples":
+            raise ValueError(
+                "continue_training=True needs an iteration parameter as the resource, and "
+                "resource='n_samples' changes the rows from rung to rung; pass "
+                'continue_training="auto"'
+            )
+        if family_of(self.estimator, self.resource) is None:
+            raise ValueError(
+                f"continue_training=True, but {self.estimator!r} cannot go on training by "
+                f'{self.resource!r}; pass continue_training="auto" to start from scratch on '
+                "every rung, or teach it with skhalving.register_continuation"
+            )
+
     # -- 3. the race --------------------------------------------------------------------------
 
     def _race(
@@ -331,21 +367,34 @@ class _HalvingSearchCV(BaseSearchCV):
         callbacks: Callbacks,
     ) -> None:
         log = Log(race, self.resource)
+        levels = race.schedule.levels
+        saved: set[Task] = set()
+        faults: set[str] = set()
 
         def arguments(task: Task) -> tuple[Any, ...]:
+            below = (a for a in self.n_resources_ if task._replace(amount=a) in saved)
             progress = {
                 "split_progress": (task.fold, self.n_splits_),
                 "candidate_progress": (task.candidate, len(candidates)),
                 **callbacks.leaf(),
             }
-            return candidates[task.candidate], progress
+            return candidates[task.candidate], max(below, default=0), progress
+
+        def record(task: Task, outcome: dict[str, Any]) -> None:
+            if outcome.pop("saved", False):
+                saved.add(task)
+            if fault := outcome.pop("fault", None):
+                faults.add(fault)
 
         @contextmanager
         def level(trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
-            rung = race.rung(trials[0])
+            here = trials[0].level
+            if evaluate.models is not None and here > 0:
+                standing = {task.candidate for trial in trials for task in tasks_of(trial)}
+                evaluate.models.drop_all_but(standing, levels[here - 1].n_resources)
             callbacks.level_begins(
-                f"{len(trials)} candidates, {self.resource}={rung.n_resources}, "
-                f"{rung.n_folds} of {self.n_splits_} folds",
+                f"{len(trials)} candidates, {self.resource}={levels[here].n_resources}, "
+                f"{levels[here].n_folds} of {self.n_splits_} folds",
                 len(tasks),
             )
             yield
@@ -361,10 +410,17 @@ class _HalvingSearchCV(BaseSearchCV):
             arguments,
             self._steer,
             known,
-            record=lambda task, outcome: None,
+            record=record,
             parallel={"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch},
             level=level,
         )
+        if faults:
+            warnings.warn(
+                "Training started from scratch on some rungs, since a model could not be kept "
+                f"between them: {'; '.join(sorted(faults))}",
+                UserWarning,
+                stacklevel=4,
+            )
 
     def _steer(self, outcomes: list[dict[str, Any]]) -> float:
         """The mean over folds of the metric that the race is run by."""

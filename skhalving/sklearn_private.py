@@ -54,12 +54,15 @@ class Callbacks:
     whole tree with every task, so none is made unless somebody listens.
     """
 
-    def __init__(self, search: Any, X: Any, y: Any, n_subtasks: int, metadata: Any) -> None:
+    def __init__(self, search: Any, X: Any, y: Any, params: dict[str, Any]) -> None:
+        weight = params.get("sample_weight")
+        metadata = None if weight is None else {"sample_weight": weight}
         self._hooks = {"estimator": search, "X": X, "y": y, "metadata": metadata}
         self._search = search
         self._root: Any = None
         self._level: Any = None
         if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
+            n_subtasks = len(search.schedule_.levels) + (search.refit is not False)
             self._root = search._init_callback_context(max_subtasks=n_subtasks)
             self._root.call_on_fit_task_begin(**self._hooks)
 
