@@ -617,7 +617,10 @@ def test_an_error_on_a_worker_is_all_that_is_said():
     search = hyperband(SlowToFail(), error_score="raise", n_jobs=2)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
-        with pytest.raises(RuntimeError, match="at last"):
+        with (
+            joblib.parallel_backend("threading"),
+            pytest.raises(RuntimeError, match="at last"),
+        ):
             search.fit(X, y)
         gc.collect()
     assert [str(w.message) for w in warned] == []

@@ -84,8 +84,11 @@ def threads_of(search):
     """The kinds of threads that a fit leaves; how many workers came to talk is up to chance."""
     before = set(threading.enumerate())
     search.fit(X, y)
-    kinds = [thread for thread in threading.enumerate() if thread not in before]
-    return {re.sub(r"-\d+", "", thread.name) for thread in kinds}
+    left = set(threading.enumerate()) - before
+    for thread in left:
+        if type(thread) is not threading.Thread:
+            thread.join(5)  # told to stop, `rich` takes a moment
+    return {re.sub(r"-\d+", "", thread.name) for thread in left if thread.is_alive()}
 
 
 # -- callbacks --------------------------------------------------------------------------------
