@@ -16,11 +16,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import comb
 from scipy.stats import rankdata, spearmanr
 
 from benchmarks.tasks import TASKS
@@ -29,11 +30,11 @@ from skhalving.race import Race
 from skhalving.schedule import Level, Schedule
 
 TABLES = Path(__file__).parent / "tables"
-N_ORDERS = 1000
+ROLLS = 10
 N_BOOTSTRAPS = 500
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """What N random configurations score and cost on L amounts of resource and K folds.
 
@@ -100,15 +101,24 @@ class Table:
 
     @cached_property
     def random_log_rank(self) -> np.ndarray:
-        """The mean logarithm of the rank that random search has after 1 to N configurations."""
-        rng = np.random.default_rng(0)
-        orders = np.stack([rng.permutation(self.rank) for _ in range(N_ORDERS)])
-        return np.log(np.minimum.accumulate(orders, axis=1)).mean(axis=0)
+        """The mean logarithm of the rank that random search has after 1 to N configurations.
+
+        Over all orders: the j-th best (from 1) is the best of n of N in C(N - j, n - 1) of the
+        C(N, n) draws.
+        """
+        N, ranks = len(self), np.sort(self.rank)
+        j, n = np.arange(1, N + 1), np.arange(1, N + 1)[:, None]
+        return comb(N - j, n - 1) / comb(N, n) @ np.log(ranks)
 
     def as_random(self, log_rank: float) -> float:
         """How many configurations random search needs to be, on average, as good as this."""
         sizes = np.log(np.arange(1, len(self) + 1))
         return float(np.exp(np.interp(-log_rank, -self.random_log_rank, sizes)))
+
+    def rank_of(self, quality: float) -> float:
+        """The rank that an answer from elsewhere has among the configurations."""
+        better, equal = np.sum(self.quality > quality), np.sum(self.quality == quality)
+        return max(1.0, better + (equal + 1) / 2)
 
     def column(self, level: Level) -> int:
         """Where a level stands among ``levels``, which need not be whole numbers."""
@@ -126,6 +136,16 @@ class Table:
         except LookupError:
             return False
         return len(self) >= schedule.n_candidates
+
+
+def draw(table: Table, seed: int) -> np.ndarray:
+    """All configurations in a random order.
+
+    Ten seeds share an order and start at ten places of it: so every configuration is as often
+    among the first, and means over seeds vary less.
+    """
+    order = np.random.default_rng(seed // ROLLS).permutation(len(table))
+    return np.roll(order, seed % ROLLS * len(table) // ROLLS)
 
 
 class Outcome(NamedTuple):
@@ -294,14 +314,14 @@ class Figures:
         return self.table.as_random(self.log_rank[i].mean()) / self.cost[i].mean()
 
 
-def figures(rule: Rule, table: Table, n_seeds: int, continued: bool = False) -> Figures:
-    """Replay a rule on random candidates of a table."""
-    schedule = rule(table)
+@cache
+def figures(schedule: Schedule, table: Table, n_seeds: int, continued: bool = False) -> Figures:
+    """Replay a schedule on random candidates of a table."""
     best = table.quality.max()
     rows = []
     for seed in range(n_seeds):
-        order = np.random.default_rng(seed).permutation(len(table))
-        chosen, cost, _ = replay(schedule, table, order[: schedule.n_candidates], continued)
+        order = draw(table, seed)[: schedule.n_candidates]
+        chosen, cost, _ = replay(schedule, table, order, continued)
         loss = best - table.quality[chosen]
         rows.append((np.log(table.rank[chosen]), cost / table.full_cost, loss))
     return Figures(table, *np.array(rows).T)
@@ -353,7 +373,7 @@ def compare(
     """Figures of every rule on every table that knows enough for all of them."""
     able = [t for t in tables if all(t.knows(rule(t)) for rule in rules.values())]
     return {
-        name: {table.name: figures(rule, table, n_seeds) for table in able}
+        name: {table.name: figures(rule(table), table, n_seeds) for table in able}
         for name, rule in rules.items()
     }
 
@@ -406,7 +426,7 @@ def explain_cuts(rule: Rule, table: Table, n_seeds: int) -> dict[Level | None, f
     schedule = rule(table)
     cuts = dict.fromkeys([*schedule.levels[:-1], None], 0.0)
     for seed in range(n_seeds):
-        order = np.random.default_rng(seed).permutation(len(table))[: schedule.n_candidates]
+        order = draw(table, seed)[: schedule.n_candidates]
         race = replay(schedule, table, order).race
         best = int(np.argmax(table.quality[order]))
         last = max(trial.level for trial in race.scores if trial.candidate == best)

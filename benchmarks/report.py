@@ -1,0 +1,236 @@
+"""The page ``docs/benchmarks.md``: what was run, where, and what came out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.live import N_SEEDS, machine, recorded
+from benchmarks.methods import METHODS, N_CONFIGURATIONS
+from benchmarks.replay import (
+    Figures,
+    Table,
+    geometric_mean,
+    interval,
+    markdown,
+    report,
+)
+from benchmarks.tasks import N_SPLITS, TASKS
+
+DOCS = Path(__file__).parents[1] / "docs"
+RANDOM = "RandomizedSearchCV"
+Runs = dict[str, dict[str, list[dict[str, Any]]]]  # task, method, seeds
+
+INTRODUCTION = """\
+# Benchmarks
+
+Written by a command, from runs on one machine; nothing on this page was typed in:
+
+    pip install ".[bench]"
+    python -m benchmarks --budget 3600
+
+All methods get the same {splits} folds of the same rows, one core, and no refit. *Cost* is CPU
+seconds of the process tree. *Quality* is the score of the configuration returned, at full resource
+on all folds; *held out* its score, fitted on all rows of the search, on a quarter that no search
+saw. The *speed-up* is how many configurations random search needs, on average, to find something
+that ranks as high, over how many it could have tried for the same cost. Random search itself is
+at 1, and **a number below 1 means: use random search**. Ranks are among the random configurations
+of the task's table, all of which were fitted in full; an answer better than all of them counts as
+the best, so the speed-up of a method that goes beyond is a lower bound.
+"""
+
+
+def runs_by_task(lines: Sequence[dict[str, Any]]) -> Runs:
+    """The runs that came to an end."""
+    runs: Runs = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        if "error" not in line:
+            runs[line["task"]][line["method"]].append(line)
+    return runs
+
+
+def live_figures(runs: Runs, tables: Sequence[Table]) -> dict[str, dict[str, Figures]]:
+    """Method, task: figures. A task counts when random search was run on it."""
+    found: dict[str, dict[str, Figures]] = defaultdict(dict)
+    for table in tables:
+        of_task = runs.get(table.name, {})
+        if RANDOM not in of_task:
+            continue
+        unit = np.mean([line["cpu"] for line in of_task[RANDOM]]) / N_CONFIGURATIONS
+        for method, lines in of_task.items():
+            quality = np.array([line["quality"] for line in lines])
+            ranks = [table.rank_of(q) for q in quality]
+            cost = np.array([line["cpu"] for line in lines]) / unit
+            found[method][table.name] = Figures(
+                table, np.log(ranks), cost, table.quality.max() - quality
+            )
+    return {method: found[method] for method in METHODS if method in found}
+
+
+def summary(found: dict[str, dict[str, Figures]]) -> str:
+    """A row for each method."""
+    rows = []
+    for method, of_task in found.items():
+        speedups = {task: f.speedup for task, f in of_task.items()}
+        worst = min(speedups, key=lambda task: speedups[task])
+        low, high = interval(list(of_task.values()))
+        rows.append(
+            [
+                method,
+                f"{geometric_mean(speedups.values()):.2f}",
+                f"{low:.2f} to {high:.2f}",
+                f"{speedups[worst]:.2f} ({worst})",
+                f"{sum(s < 1 for s in speedups.values())} of {len(speedups)}",
+            ]
+        )
+    return markdown(["method", "speed-up", "95 %", "worst task", "below 1"], rows)
+
+
+def details(table: Table, runs: Runs, found: dict[str, dict[str, Figures]]) -> str:
+    """A row for each method on one task."""
+    rows = []
+    for method, lines in runs[table.name].items():
+        figures = found[method][table.name]
+        rows.append(
+            [
+                method,
+                str(len(lines)),
+                f"{np.mean([line['cpu'] for line in lines]):.1f}",
+                f"{np.mean([line['quality'] for line in lines]):.4f}",
+                f"{np.mean([line['test'] for line in lines]):.4f}",
+                f"{figures.speedup:.2f}",
+            ]
+        )
+    return markdown(["method", "seeds", "CPU s", "quality", "held out", "speed-up"], rows)
+
+
+def errors(lines: Sequence[dict[str, Any]]) -> str:
+    """Who did not come to an end, where, and what it said."""
+    said: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for line in lines:
+        if "error" in line:
+            said[line["method"], line["error"]].append(line["task"])
+    rows = [[m, f"`{e.replace('`', '')}`", ", ".join(tasks)] for (m, e), tasks in said.items()]
+    return markdown(["method", "what it says", "tasks"], rows) if rows else "None."
+
+
+def task_table(tables: Sequence[Table]) -> str:
+    """What is searched."""
+    rows = []
+    for table in tables:
+        task = TASKS[table.name]
+        X, X_test, _, _ = task.load()
+        rows.append(
+            [
+                task.name,
+                type(task.estimator()).__name__ + steps(task.estimator()),
+                f"{X.shape[0] + X_test.shape[0]:,}",
+                "classes" if task.is_classification else "numbers",
+                task.resource,
+                str(len(task.space)),
+                str(len(table)),
+                f"{table.full_cost:.2f}",
+            ]
+        )
+    head = ["task", "estimator", "rows", "target", "resource", "parameters", "tabulated", "CPU s"]
+    return markdown(head, rows)
+
+
+def steps(estimator: Any) -> str:
+    names = [type(step).__name__ for _, step in getattr(estimator, "steps", [])]
+    return f" ({', '.join(names)})" if names else ""
+
+
+def draw(tables: Sequence[Table], runs: Runs, path: Path) -> None:
+    """Quality against cost, all methods, one panel a task."""
+    import matplotlib.pyplot as plt
+
+    tables = [table for table in tables if RANDOM in runs.get(table.name, {})]
+    if not tables:
+        return
+    n_columns = min(3, len(tables))
+    n_rows = -(-len(tables) // n_columns)
+    figure, axes = plt.subplots(
+        n_rows, n_columns, figsize=(4.2 * n_columns, 3.4 * n_rows), squeeze=False, layout="tight"
+    )
+    for axis, table in zip(axes.flat, tables, strict=False):
+        draw_panel(axis, table, runs[table.name])
+    for axis in list(axes.flat)[len(tables) :]:
+        axis.axis("off")
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
+    figure.set_layout_engine("constrained")
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+
+
+def draw_panel(axis: Any, table: Table, of_task: dict[str, list[dict[str, Any]]]) -> None:
+    """Random search as a band, every method as a point."""
+    unit = np.mean([line["cpu"] for line in of_task[RANDOM]]) / N_CONFIGURATIONS
+    rng = np.random.default_rng(0)
+    orders = np.stack([rng.permutation(table.quality) for _ in range(300)])
+    best = np.maximum.accumulate(orders, axis=1)
+    cost = unit * np.arange(1, len(table) + 1)
+    low, middle, high = np.quantile(best, [0.1, 0.5, 0.9], axis=0)
+    axis.fill_between(cost, low, high, color="0.88", lw=0, label="random search, 80 %")
+    axis.plot(cost, middle, color="0.5", lw=1, label="random search, median")
+    for i, method in enumerate(METHODS):
+        if method in of_task:
+            lines = of_task[method]
+            ours = method.startswith(("Hyperband", "Successive"))
+            axis.plot(
+                np.mean([line["cpu"] for line in lines]),
+                np.mean([line["quality"] for line in lines]),
+                marker="o" if ours else "^",
+                ls="",
+                color=f"C{i % 10}",
+                label=method,
+            )
+    axis.set(xscale="log", title=table.name, xlabel="CPU seconds", ylabel="CV score")
+    floor = np.quantile(table.quality, 0.5)
+    axis.set_ylim(bottom=floor)
+
+
+def page(tables: list[Table], n_seeds: int) -> str:
+    """All of it."""
+    lines = recorded()
+    runs = runs_by_task(lines)
+    found = live_figures(runs, tables)
+    parts = [INTRODUCTION.format(splits=N_SPLITS)]
+    parts += ["## Tasks", task_table(tables)]
+    parts.append(
+        "`CPU s` is what one configuration costs, all folds, at full resource; `tabulated` how "
+        "many were."
+    )
+    if found:
+        parts += [
+            "## Live runs",
+            f"Up to {N_SEEDS} seeds a task, as many as the budget allowed.",
+            summary(found),
+            "![Quality against cost](benchmarks.png)",
+            "### Who did not come to an end",
+            errors(lines),
+        ]
+        for table in tables:
+            if table.name in runs and RANDOM in runs[table.name]:
+                parts += [f"### {table.name}", details(table, runs, found)]
+    parts += [
+        "## Replay",
+        f"The schedules, races and folds of the package on the tables, {n_seeds} seeds a task: "
+        "`python -m benchmarks.replay`. `cost` is in configurations of random search, `rank` the "
+        "geometric mean of the answers' ranks.",
+        report(tables, n_seeds),
+        "## Where and when",
+        markdown(["what", "value"], [[k, str(v)] for k, v in machine().items()]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def write(tables: list[Table], n_seeds: int) -> None:
+    """``docs/benchmarks.md`` and its picture."""
+    draw(tables, runs_by_task(recorded()), DOCS / "benchmarks.png")
+    (DOCS / "benchmarks.md").write_text(page(tables, n_seeds))

@@ -1,0 +1,138 @@
+"""Replay must be the search itself, only without the fitting."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+
+from benchmarks import replay
+from benchmarks.replay import TABLES, Table, halving, hyperband, random_search
+from benchmarks.tasks import TASKS
+from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
+from skhalving import schedule as plans
+
+LEVELS = np.array([1, 3, 9, 27])
+
+
+def random_table(n=60, n_folds=3, seed=0):
+    rng = np.random.default_rng(seed)
+    scores = rng.normal(size=(n, 1, 1)) + 0.5 * rng.normal(size=(n, len(LEVELS), n_folds))
+    seconds = np.broadcast_to(LEVELS[:, None], scores.shape) * rng.uniform(1, 2, (n, 1, 1))
+    return Table("random", scores, seconds, 0.1 * seconds, np.zeros_like(seconds), LEVELS)
+
+
+class LookUp(BaseEstimator):
+    """A configuration of a table, whose rows say which fold is the test fold."""
+
+    def __init__(self, table=None, row=0, amount=27):
+        self.table = table
+        self.row = row
+        self.amount = amount
+
+    def fit(self, X, y=None):
+        return self
+
+    def score(self, X, y=None):
+        fold = int(X[0, 0])
+        return self.table.S[self.row, self.table.levels.tolist().index(self.amount), fold]
+
+
+@pytest.mark.parametrize("folds", ["grow", "all"])
+@pytest.mark.parametrize(
+    ("search", "rule"), [(HyperbandSearchCV, hyperband), (SuccessiveHalvingSearchCV, halving)]
+)
+def test_replay_returns_and_pays_what_the_estimator_does(search, rule, folds):
+    table = random_table()
+    X = np.repeat(np.arange(3.0), 4)[:, None]
+    splits = [(np.flatnonzero(X[:, 0] != k), np.flatnonzero(X[:, 0] == k)) for k in range(3)]
+    for seed in range(5):
+        found = search(
+            LookUp(table),
+            {"row": list(range(len(table)))},
+            resource="amount",
+            n_candidates=50,
+            folds=folds,
+            cv=splits,
+            refit=False,
+            random_state=seed,
+        ).fit(X)
+        results = found.cv_results_
+        candidates = np.zeros(50, dtype=int)
+        candidates[results["candidate"]] = [params["row"] for params in results["params"]]
+        schedule = rule(50, folds=folds)(table)
+        assert str(schedule) == str(found.schedule_)
+        outcome = replay.replay(schedule, table, candidates)
+        assert outcome.chosen == found.best_params_["row"]
+        fits = {
+            (params["row"], fold, params["amount"])
+            for i, params in enumerate(results["params"])
+            for fold in range(3)
+            if np.isfinite(results[f"split{fold}_test_score"][i])
+        }
+        paid = sum(
+            table.cost[row, LEVELS.tolist().index(amount), fold] for row, fold, amount in fits
+        )
+        assert outcome.cost == pytest.approx(paid)
+
+
+def test_random_search_is_as_fast_as_random_search():
+    table = random_table(200)
+    for n in (5, 20, 60):
+        figures = replay.figures(random_search(n)(table), table, 300)
+        assert figures.speedup == pytest.approx(1, abs=0.15)
+
+
+def test_a_perfect_first_rung_is_worth_what_it_saves():
+    rng = np.random.default_rng(0)
+    quality = rng.normal(size=(100, 1, 1)) + np.zeros((1, len(LEVELS), 3))
+    seconds = np.zeros_like(quality) + LEVELS[:, None]
+    table = Table("perfect", quality, seconds, 0 * seconds, 0 * seconds, LEVELS)
+    schedule = halving(27, folds="all")(table)
+    figures = replay.figures(schedule, table, 100)
+    assert figures.cost == pytest.approx(4.0)  # 27/27 + 9/9 + 3/3 + 1
+    assert figures.speedup == pytest.approx(27 / 4, rel=0.15)
+
+
+def test_continuing_pays_only_for_what_is_new():
+    table = random_table()
+    schedule = halving(27)(table)
+    candidates = np.arange(27)
+    afresh = replay.replay(schedule, table, candidates)
+    continued = replay.replay(schedule, table, candidates, continued=True)
+    assert continued.chosen == afresh.chosen
+    assert continued.cost < afresh.cost
+
+
+def test_a_failed_configuration_is_never_the_answer():
+    table = random_table(40)
+    table.S[:30] = np.nan
+    outcome = replay.replay(hyperband()(table), table, np.arange(49) % 40)
+    assert outcome.chosen >= 30
+
+
+@pytest.mark.parametrize("path", sorted(TABLES.glob("*.npz")), ids=lambda path: path.stem)
+def test_stored_tables_are_read_and_small(path):
+    table = Table.read(path)
+    assert path.stat().st_size < 300_000
+    assert len(table) >= 49
+    assert np.isfinite(table.cost[:, -1]).all()
+    assert table.knows(hyperband()(table))
+
+
+def test_tables_of_the_two_kinds_of_folds_are_told_apart():
+    table = random_table()
+    table.CF[:, 0, 1:] = np.nan
+    assert table.knows(halving()(table))
+    assert not table.knows(plans.hyperband(replay.climbed(table, folds="all"), 3))
+
+
+def test_report_names_every_table_and_every_rule():
+    text = replay.report([random_table(60)], n_seeds=2)
+    for question, rules in replay.QUESTIONS.items():
+        assert question in text
+        if "factor" not in question:
+            assert all(rule in text for rule in rules)
+
+
+def test_a_table_of_a_task_needs_no_package_to_be_named():
+    assert len(TASKS) >= 8
+    assert {task.resource == "n_samples" for task in TASKS.values()} == {True, False}
