@@ -26,7 +26,7 @@ from sklearn.base import clone
 from sklearn.metrics import check_scoring
 from threadpoolctl import threadpool_limits
 
-from benchmarks.methods import METHODS, Problem
+from benchmarks.methods import METHODS, Problem, applies
 from benchmarks.replay import Table
 from benchmarks.tasks import TASKS, Task
 
@@ -121,7 +121,7 @@ def run_what_fits(tables: list[Table], budget: float) -> None:
         for table in sorted(tables, key=lambda table: table.full_cost)
         for seed in range(N_SEEDS)
         for method in METHODS
-        if seed == 0 or method not in ONCE
+        if applies(method, TASKS[table.name]) and (seed == 0 or method not in ONCE)
     ]
     for i, (table, method, seed) in enumerate(todo):
         limit = LIMIT * 27 * table.full_cost

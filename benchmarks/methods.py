@@ -180,8 +180,6 @@ def tpe_hyperband(p: Problem) -> Params:
     """TPE with the HyperbandPruner; a trial is fitted afresh on each amount it is allowed."""
     import optuna
 
-    if p.task.resource == "n_samples":
-        raise NotImplementedError("the pruner rations what a trial reports while it trains")
     top = p.task.estimator().get_params()[p.task.resource]
     asked: list[Params] = []
 
@@ -242,7 +240,20 @@ METHODS: dict[str, Method] = {
     "BayesSearchCV": bayes_search,
     "HyperbandSearchCV": ours(HyperbandSearchCV),
     "HyperbandSearchCV, folds='all'": ours(HyperbandSearchCV, folds="all"),
+    "HyperbandSearchCV, from scratch": ours(HyperbandSearchCV, continue_training=False),
     "SuccessiveHalvingSearchCV": ours(SuccessiveHalvingSearchCV),
     "SuccessiveHalvingSearchCV, folds='all'": ours(SuccessiveHalvingSearchCV, folds="all"),
     "dask-ml HyperbandSearchCV": dask_hyperband,
 }
+
+# What has nothing to say when the resource is rows.
+ITERATIONS_ONLY = {
+    "Optuna TPE, HyperbandPruner",
+    "HyperbandSearchCV, from scratch",
+    "dask-ml HyperbandSearchCV",
+}
+
+
+def applies(method: str, task: Task) -> bool:
+    """Whether a method is for a task at all."""
+    return task.resource != "n_samples" or method not in ITERATIONS_ONLY

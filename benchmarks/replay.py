@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -51,6 +51,10 @@ class Table:
 
     levels : ndarray of shape (L,)
         Amounts of resource, rising.
+
+    continues : bool, default=False
+        Whether training goes on between rungs: a fold whose candidate was on a lower rung then pays
+        for the difference of the two fits alone.
     """
 
     name: str
@@ -59,13 +63,16 @@ class Table:
     CS: np.ndarray
     CO: np.ndarray
     levels: np.ndarray
+    continues: bool = False
 
     @classmethod
     def read(cls, path: Path) -> Table:
         with np.load(path) as arrays:
             found = {name: arrays[name] for name in ("S", "CF", "CS", "levels")}
             found["CO"] = arrays["CO"] if "CO" in arrays else np.zeros_like(found["CF"])
-        return cls(path.stem, **found)
+        task = TASKS.get(path.stem)
+        continues = task is not None and task.resource != "n_samples"
+        return cls(path.stem, **found, continues=continues)
 
     def __len__(self) -> int:
         return len(self.S)
@@ -156,14 +163,8 @@ class Outcome(NamedTuple):
     race: Race
 
 
-def replay(
-    schedule: Schedule, table: Table, candidates: np.ndarray, continued: bool = False
-) -> Outcome:
-    """Race ``candidates``, rows of a table, through a schedule.
-
-    With ``continued``, a fold whose candidate was on a lower rung pays for the difference of the
-    two fits alone.
-    """
+def replay(schedule: Schedule, table: Table, candidates: np.ndarray) -> Outcome:
+    """Race ``candidates``, rows of a table, through a schedule."""
     race = Race(schedule)
     columns = [table.column(level) for level in schedule.levels]
     paid: dict[tuple[int, int], dict[int, float]] = {}
@@ -175,7 +176,7 @@ def replay(
             for fold in range(rung.n_folds):
                 fits = paid.setdefault((trial.candidate, fold), {})
                 if column not in fits:
-                    before = max(fits.values(), default=0.0) if continued else 0.0
+                    before = max(fits.values(), default=0.0) if table.continues else 0.0
                     cost += table.cost[row, column, fold] - before
                     fits[column] = table.CF[row, column, fold]
             race.tell(trial, table.means[row, column, rung.n_folds - 1])
@@ -315,13 +316,13 @@ class Figures:
 
 
 @cache
-def figures(schedule: Schedule, table: Table, n_seeds: int, continued: bool = False) -> Figures:
+def figures(schedule: Schedule, table: Table, n_seeds: int) -> Figures:
     """Replay a schedule on random candidates of a table."""
     best = table.quality.max()
     rows = []
     for seed in range(n_seeds):
         order = draw(table, seed)[: schedule.n_candidates]
-        chosen, cost, _ = replay(schedule, table, order, continued)
+        chosen, cost, _ = replay(schedule, table, order)
         loss = best - table.quality[chosen]
         rows.append((np.log(table.rank[chosen]), cost / table.full_cost, loss))
     return Figures(table, *np.array(rows).T)
@@ -451,6 +452,7 @@ def report(tables: list[Table], n_seeds: int) -> str:
             parts += [markdown(HEAD, rows), by_task(found)]
         else:
             parts.append("No table has these levels.")
+    parts += continuing(tables, n_seeds)
     parts += [
         "### Why: what each level is worth",
         markdown(LEVELS_HEAD, [row for table in tables for row in explain_levels(table)]),
@@ -458,6 +460,21 @@ def report(tables: list[Table], n_seeds: int) -> str:
         cuts_table(halving(), tables, n_seeds),
     ]
     return "\n\n".join(parts)
+
+
+def continuing(tables: list[Table], n_seeds: int) -> list[str]:
+    """The tables of iterations, with training that goes on between rungs and from scratch."""
+    on = [table for table in tables if table.continues]
+    if not on:
+        return []
+    off = [replace(table, continues=False) for table in on]
+    found = {}
+    for name, rule in QUESTIONS["The control, and the defaults"].items():
+        if "random" not in name:
+            found[name] = compare({name: rule}, on, n_seeds)[name]
+            found[f"{name}, from scratch"] = compare({name: rule}, off, n_seeds)[name]
+    rows = [row_of(name, of) for name, of in found.items()]
+    return ["### What does continuing save? (tables of iterations)", markdown(HEAD, rows)]
 
 
 def cuts_table(rule: Rule, tables: list[Table], n_seeds: int) -> str:

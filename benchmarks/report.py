@@ -15,10 +15,13 @@ from benchmarks.replay import (
     Figures,
     Table,
     geometric_mean,
+    halving,
+    hyperband,
     interval,
     markdown,
     report,
 )
+from benchmarks.replay import figures as replayed
 from benchmarks.tasks import N_SPLITS, TASKS
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -106,6 +109,39 @@ def details(table: Table, runs: Runs, found: dict[str, dict[str, Figures]]) -> s
             ]
         )
     return markdown(["method", "seeds", "CPU s", "quality", "held out", "speed-up"], rows)
+
+
+# What replay should agree on with the live runs.
+REPLAYED = {
+    "HyperbandSearchCV": hyperband(),
+    "HyperbandSearchCV, folds='all'": hyperband(folds="all"),
+    "SuccessiveHalvingSearchCV": halving(),
+    "SuccessiveHalvingSearchCV, folds='all'": halving(folds="all"),
+}
+
+
+def agreement(found: dict[str, dict[str, Figures]], n_seeds: int) -> str:
+    """Means of the live runs beside where 95 % of the means of as many replays lie."""
+    rows = []
+    for method in found.keys() & REPLAYED.keys():
+        for task, live in found[method].items():
+            again = replayed(REPLAYED[method](live.table), live.table, n_seeds)
+            n = len(live.cost)
+            rows.append([task, method, str(n)])
+            for ours, means in (
+                (live.cost.mean(), of_means(again.cost, n)),
+                (np.exp(live.log_rank.mean()), np.exp(of_means(again.log_rank, n))),
+            ):
+                low, high = np.quantile(means, [0.025, 0.975])
+                rows[-1] += [f"{ours:.1f}", f"{low:.1f} to {high:.1f}"]
+    head = ["task", "method", "seeds", "cost", "replayed, 95 %", "rank", "replayed, 95 %"]
+    return markdown(head, sorted(rows))
+
+
+def of_means(values: np.ndarray, n: int) -> np.ndarray:
+    """The means of many draws of ``n``."""
+    rng = np.random.default_rng(0)
+    return rng.choice(values, (1000, n)).mean(axis=1)
 
 
 def errors(lines: Sequence[dict[str, Any]]) -> str:
@@ -214,6 +250,10 @@ def page(tables: list[Table], n_seeds: int) -> str:
             "![Quality against cost](benchmarks.png)",
             "### Who did not come to an end",
             errors(lines),
+            "### Does replay tell the truth?",
+            "The same schedules looked up in the tables: costs (in configurations of random search) "
+            "and ranks of the live runs beside those of as many replays.",
+            agreement(found, n_seeds),
         ]
         for table in tables:
             if table.name in runs and RANDOM in runs[table.name]:

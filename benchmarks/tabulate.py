@@ -26,6 +26,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.tasks import SEED, TASKS, Task
 from skhalving.evaluate import Evaluate
 from skhalving.resource import Parameter, Rows, auto_max_parameter
+from skhalving.run import Task as Evaluation
 from skhalving.schedule import Level, ladder
 
 TABLES = Path(__file__).parent / "tables"
@@ -66,17 +67,19 @@ def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], 
         "error_score": np.nan,
         "verbose": 0,
     }
-    return Evaluate(estimator, X, y, resource, options), folds, levels
+    # Without models to go on from: every number is from scratch.
+    evaluate = Evaluate(estimator, X, y, resource, options, models=None, families={}, top=top)
+    return evaluate, folds, levels
 
 
-def measure(evaluate: Evaluate, fold: int, amount: int, params: dict[str, Any]) -> np.ndarray:
+def measure(evaluate: Evaluate, one: Evaluation, params: dict[str, Any]) -> np.ndarray:
     """Score, and CPU seconds of fitting, of scoring and of the rest.
 
     The clock of a worker is the wall's; CPU time is dealt out in its proportions, so that what
     else the machine does is not counted.
     """
     wall, cpu = time.perf_counter(), time.process_time()
-    result = evaluate(fold, amount, params, {})
+    result = evaluate(one, params, 0, {})
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     fit, score = result["fit_time"], result["score_time"]
     shares = np.array([fit, score, max(0.0, wall - fit - score)])
@@ -92,7 +95,7 @@ def tabulate(task: Task, n_configurations: int, seconds: float) -> dict[str, np.
         cell = np.full((4, len(levels), len(folds)), np.nan)
         for i, level in enumerate(levels):
             for k, fold in enumerate(folds[: level.n_folds]):
-                cell[:, i, k] = measure(evaluate, fold, level.n_resources, params)
+                cell[:, i, k] = measure(evaluate, Evaluation(n, fold, level.n_resources), params)
         cells.append(cell)
         elapsed = time.perf_counter() - start
         print(f"\r{task.name}: {n + 1} configurations, {elapsed:.0f} s", end="", flush=True)

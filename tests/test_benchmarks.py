@@ -1,5 +1,7 @@
 """Replay must be the search itself, only without the fitting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
@@ -95,9 +97,8 @@ def test_a_perfect_first_rung_is_worth_what_it_saves():
 def test_continuing_pays_only_for_what_is_new():
     table = random_table()
     schedule = halving(27)(table)
-    candidates = np.arange(27)
-    afresh = replay.replay(schedule, table, candidates)
-    continued = replay.replay(schedule, table, candidates, continued=True)
+    afresh = replay.replay(schedule, table, np.arange(27))
+    continued = replay.replay(schedule, replace(table, continues=True), np.arange(27))
     assert continued.chosen == afresh.chosen
     assert continued.cost < afresh.cost
 
