@@ -251,8 +251,8 @@ def page(tables: list[Table], n_seeds: int) -> str:
             "### Who did not come to an end",
             errors(lines),
             "### Does replay tell the truth?",
-            "The same schedules looked up in the tables: costs (in configurations of random search) "
-            "and ranks of the live runs beside those of as many replays.",
+            "The same schedules looked up in the tables: costs (in configurations of random "
+            "search) and ranks of the live runs beside those of as many replays.",
             agreement(found, n_seeds),
         ]
         for table in tables:
