@@ -198,45 +198,53 @@ def draw(tables: Sequence[Table], runs: Runs, path: Path) -> None:
         return
     n_columns = min(3, len(tables))
     n_rows = -(-len(tables) // n_columns)
+    size = (max(9.0, 4.0 * n_columns), 3.2 * n_rows + 1.2)
     figure, axes = plt.subplots(
-        n_rows, n_columns, figsize=(4.2 * n_columns, 3.4 * n_rows), squeeze=False, layout="tight"
+        n_rows, n_columns, figsize=size, squeeze=False, layout="constrained"
     )
     for axis, table in zip(axes.flat, tables, strict=False):
         draw_panel(axis, table, runs[table.name])
     for axis in list(axes.flat)[len(tables) :]:
         axis.axis("off")
-    handles, labels = axes.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize="small")
-    figure.set_layout_engine("constrained")
-    figure.savefig(path, dpi=110)
+    named = {}
+    for axis in axes.flat:
+        handles, labels = axis.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    figure.legend(
+        named.values(), named.keys(), loc="outside lower center", ncols=3, fontsize="small"
+    )
+    figure.savefig(path, dpi=90)
     plt.close(figure)
 
 
 def draw_panel(axis: Any, table: Table, of_task: dict[str, list[dict[str, Any]]]) -> None:
-    """Random search as a band, every method as a point."""
+    """Random search as a band, every method as a point; up and left is better."""
     unit = np.mean([line["cpu"] for line in of_task[RANDOM]]) / N_CONFIGURATIONS
+    best = max(
+        table.quality.max(), *(line["quality"] for lines in of_task.values() for line in lines)
+    )
+    gaps = best - table.quality
+    least = gaps[gaps > 0].min() / 2
     rng = np.random.default_rng(0)
-    orders = np.stack([rng.permutation(table.quality) for _ in range(300)])
-    best = np.maximum.accumulate(orders, axis=1)
+    reached = np.minimum.accumulate([rng.permutation(gaps) for _ in range(300)], axis=1)
+    low, middle, high = np.maximum(least, np.quantile(reached, [0.1, 0.5, 0.9], axis=0))
     cost = unit * np.arange(1, len(table) + 1)
-    low, middle, high = np.quantile(best, [0.1, 0.5, 0.9], axis=0)
     axis.fill_between(cost, low, high, color="0.88", lw=0, label="random search, 80 %")
     axis.plot(cost, middle, color="0.5", lw=1, label="random search, median")
     for i, method in enumerate(METHODS):
         if method in of_task:
-            lines = of_task[method]
-            ours = method.startswith(("Hyperband", "Successive"))
             axis.plot(
-                np.mean([line["cpu"] for line in lines]),
-                np.mean([line["quality"] for line in lines]),
-                marker="o" if ours else "^",
+                np.mean([line["cpu"] for line in of_task[method]]),
+                max(least, np.mean([best - line["quality"] for line in of_task[method]])),
+                marker="o" if method.startswith(("Hyperband", "Successive")) else "^",
                 ls="",
                 color=f"C{i % 10}",
+                markeredgecolor="black" if i >= 10 else "none",
                 label=method,
             )
-    axis.set(xscale="log", title=table.name, xlabel="CPU seconds", ylabel="CV score")
-    floor = np.quantile(table.quality, 0.5)
-    axis.set_ylim(bottom=floor)
+    axis.set(xscale="log", yscale="log", title=table.name)
+    axis.set(xlabel="CPU seconds", ylabel="CV score below the best known")
+    axis.invert_yaxis()
 
 
 def page(tables: list[Table], n_seeds: int) -> str:
