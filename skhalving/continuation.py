@@ -12,7 +12,7 @@ replaced, on the instance and for the moment, and so are the transformers that n
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -35,12 +35,115 @@ class Family(NamedTuple):
     allows: Callable[[Any], bool]
 
 
-Families = dict[tuple[str, str], Family]
-FAMILIES: Families = {}
+Families = Mapping[tuple[str, str], Family]
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
+
+
+def _fit(model: Any, X: Any, y: Any, **fit_params: Any) -> None:
+    target = () if y is None else (y,)
+    type(model).fit(model, X, *target, **fit_params)
+
+
+def _grow_total(
+    parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
+) -> None:
+    """``warm_start=True`` and the new total: exactly the model from scratch with an int seed."""
+    model.set_params(**{parameter: amount, "warm_start": True})
+    _fit(model, X, y, **fit_params)
+
+
+def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """One ``partial_fit`` an epoch: exact at any split point; a second ``fit`` would reset the
+    optimiser. It is not ``fit(max_iter=amount)``, so a rung from scratch is such a chain too."""
+    target = {} if y is None else {"y": y}
+    if is_classifier(model):
+        target["classes"] = np.unique(y)
+    for _ in range(done, amount):
+        model.partial_fit(X, **target, **fit_params)
+
+
+def _grow_booster(
+    argument: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
+) -> None:
+    """The trees so far are handed to ``fit`` (XGBoost, LightGBM), which adds the difference."""
+    if done:
+        booster = model.get_booster() if argument == "xgb_model" else model.booster_
+        fit_params = {argument: booster, **fit_params}
+    model.set_params(n_estimators=amount - done)
+    _fit(model, X, y, **fit_params)
+    model.set_params(n_estimators=amount)
+
+
+def _grow_catboost(
+    parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
+) -> None:
+    """As the other boosters, but a fitted one refuses new parameters: a fresh one replaces it."""
+    fresh = type(model)(**{**model.get_params(), parameter: amount - done})
+    _fit(fresh, X, y, init_model=model if done else None, **fit_params)
+    model.__dict__.update(fresh.__dict__)
+
+
+def _grow_skorch(net: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """Epochs by ``partial_fit``; torch's random state travels with the net."""
+    import torch
+
+    with torch.random.fork_rng():
+        if done:
+            torch.set_rng_state(net.random_state_)
+        else:
+            net.initialize()
+        net.partial_fit(X, y, epochs=amount - done, **fit_params)
+        net.random_state_ = torch.get_rng_state()
+
+
+def _always(model: Any) -> bool:
+    return True
+
+
+def _has_no_oob_score(model: Any) -> bool:
+    # Bagging refuses out-of-bag scores together with `warm_start`.
+    return not model.oob_score
+
+
+def _has_partial_fit(model: Any) -> bool:
+    # `partial_fit` refuses all of these.
+    return (
+        not model.early_stopping
+        and getattr(model, "class_weight", None) != "balanced"
+        and getattr(model, "solver", None) != "lbfgs"
+    )
+
+
+def _known_families() -> Iterator[tuple[tuple[str, str], Family]]:
+    def both(*names: str) -> list[str]:
+        return [name + kind for name in names for kind in ("Classifier", "Regressor")]
+
+    trees = partial(_grow_total, "n_estimators")
+    forests = both("RandomForest", "ExtraTrees", "GradientBoosting")
+    for name in (*forests, "RandomTreesEmbedding", "IsolationForest"):
+        yield (f"sklearn.{name}", "n_estimators"), Family(trees, _always)
+    for name in both("Bagging"):
+        yield (f"sklearn.{name}", "n_estimators"), Family(trees, _has_no_oob_score)
+    for name in both("HistGradientBoosting"):
+        yield (f"sklearn.{name}", "max_iter"), Family(partial(_grow_total, "max_iter"), _always)
+    for name in (*both("SGD", "PassiveAggressive", "MLP"), "Perceptron"):
+        yield (f"sklearn.{name}", "max_iter"), Family(_grow_epochs, _has_partial_fit)
+    yield ("sklearn.SGDOneClassSVM", "max_iter"), Family(_grow_epochs, _always)
+    yield ("skorch.NeuralNet", "max_epochs"), Family(_grow_skorch, _always)
+    for name, argument in (("xgboost.XGBModel", "xgb_model"), ("lightgbm.LGBMModel", "init_model")):
+        yield (name, "n_estimators"), Family(partial(_grow_booster, argument), _always)
+    for parameter in ("iterations", "n_estimators"):
+        yield ("catboost.CatBoost", parameter), Family(partial(_grow_catboost, parameter), _always)
+
+
+FAMILIES: dict[tuple[str, str], Family] = dict(_known_families())
 
 
 def register_continuation(
-    cls: type | str, parameter: str, grow: Grow, allows: Callable[[Any], bool] = lambda model: True
+    cls: type | str, parameter: str, grow: Grow, allows: Callable[[Any], bool] = _always
 ) -> None:
     """Teach searches how a class of estimators goes on training between rungs.
 
@@ -74,115 +177,6 @@ def register_continuation(
     >>> register_continuation(Net, "epochs", grow)
     """
     FAMILIES[cls if isinstance(cls, str) else _name(cls), parameter] = Family(grow, allows)
-
-
-def _name(cls: type) -> str:
-    return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
-
-
-def _fit(model: Any, X: Any, y: Any, **fit_params: Any) -> None:
-    target = () if y is None else (y,)
-    type(model).fit(model, X, *target, **fit_params)
-
-
-def _grow_total(parameter: str) -> Grow:
-    """``warm_start=True`` and the new total: exactly the model from scratch with an int seed."""
-
-    def grow(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-        model.set_params(**{parameter: amount, "warm_start": True})
-        _fit(model, X, y, **fit_params)
-
-    return grow
-
-
-def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """One ``partial_fit`` an epoch: exact at any split point; a second ``fit`` would reset the
-    optimiser. It is not ``fit(max_iter=amount)``, so a rung from scratch is such a chain too."""
-    target = {} if y is None else {"y": y}
-    if is_classifier(model):
-        target["classes"] = np.unique(y)
-    for _ in range(done, amount):
-        model.partial_fit(X, **target, **fit_params)
-
-
-def _grow_booster(parameter: str, argument: str, booster: Callable[[Any], Any]) -> Grow:
-    """The trees so far are handed to ``fit``, which adds the difference."""
-
-    def grow(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-        before = {argument: booster(model)} if done else {}
-        model.set_params(**{parameter: amount - done})
-        _fit(model, X, y, **before, **fit_params)
-        model.set_params(**{parameter: amount})
-
-    return grow
-
-
-def _grow_catboost(parameter: str) -> Grow:
-    """As the other boosters, but a fitted one refuses new parameters: a fresh one replaces it."""
-
-    def grow(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-        fresh = type(model)(**{**model.get_params(), parameter: amount - done})
-        _fit(fresh, X, y, init_model=model if done else None, **fit_params)
-        model.__dict__.update(fresh.__dict__)
-
-    return grow
-
-
-def _grow_skorch(net: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """Epochs by ``partial_fit``; torch's random state travels with the net."""
-    import torch
-
-    with torch.random.fork_rng():
-        if done:
-            torch.set_rng_state(net.random_state_)
-        else:
-            net.initialize()
-        net.partial_fit(X, y, epochs=amount - done, **fit_params)
-        net.random_state_ = torch.get_rng_state()
-
-
-def _plain_partial_fit(model: Any) -> bool:
-    # Both are refused by `partial_fit`.
-    return not model.early_stopping and getattr(model, "class_weight", None) != "balanced"
-
-
-def _register_known_families() -> None:
-    def sklearn(names: Iterable[str], parameter: str, grow: Grow, **allows: Any) -> None:
-        for name in names:
-            register_continuation(f"sklearn.{name}", parameter, grow, **allows)
-
-    def both(*names: str) -> list[str]:
-        return [name + kind for name in names for kind in ("Classifier", "Regressor")]
-
-    trees = [*both("RandomForest", "ExtraTrees", "GradientBoosting"), "RandomTreesEmbedding"]
-    sklearn([*trees, "IsolationForest"], "n_estimators", _grow_total("n_estimators"))
-    # Bagging refuses out-of-bag scores together with `warm_start`.
-    sklearn(
-        both("Bagging"),
-        "n_estimators",
-        _grow_total("n_estimators"),
-        allows=lambda model: not model.oob_score,
-    )
-    sklearn(both("HistGradientBoosting"), "max_iter", _grow_total("max_iter"))
-    linear = [*both("SGD", "PassiveAggressive"), "Perceptron"]
-    sklearn(linear, "max_iter", _grow_epochs, allows=_plain_partial_fit)
-    sklearn(["SGDOneClassSVM"], "max_iter", _grow_epochs)
-    sklearn(
-        both("MLP"),
-        "max_iter",
-        _grow_epochs,
-        allows=lambda model: model.solver != "lbfgs" and _plain_partial_fit(model),
-    )
-    register_continuation("skorch.NeuralNet", "max_epochs", _grow_skorch)
-    xgboost = _grow_booster("n_estimators", "xgb_model", lambda model: model.get_booster())
-    register_continuation("xgboost.XGBModel", "n_estimators", xgboost)
-    lightgbm = _grow_booster("n_estimators", "init_model", lambda model: model.booster_)
-    register_continuation("lightgbm.LGBMModel", "n_estimators", lightgbm)
-    for parameter in ("iterations", "n_estimators"):
-        register_continuation("catboost.CatBoost", parameter, _grow_catboost(parameter))
-
-
-_register_known_families()
 
 
 def family_of(model: Any, resource: str, families: Families = FAMILIES) -> Family | None:

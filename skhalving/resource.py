@@ -138,8 +138,8 @@ class Parameter:
         return {self.name: amount}
 
 
-def auto_max_parameter(name: str, params: dict[str, Any]) -> int:
-    """The value that the estimator has now; an error if it has none or it is no whole number."""
+def check_parameter(name: str, params: dict[str, Any]) -> None:
+    """Raise a ValueError, with the nearest names, unless the estimator has the parameter."""
     if name not in params:
         near = get_close_matches(name, ["n_samples", *params], n=3, cutoff=0.5)
         raise ValueError(
@@ -147,9 +147,23 @@ def auto_max_parameter(name: str, params: dict[str, Any]) -> int:
             + (f"did you mean {' or '.join(map(repr, near))}?" if near else "see get_params()")
         )
     value = params[name]
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+    if value is not None and not _is_whole(value):
         raise ValueError(
             f"the estimator has {name}={value!r}, which cannot be a resource: amounts are whole "
             f"numbers; set {name} to an integer, or take another resource"
         )
+
+
+def auto_max_parameter(name: str, params: dict[str, Any]) -> int:
+    """The value that the estimator has now, if that is an amount."""
+    value = params[name]
+    if value is None or value < 1:
+        raise ValueError(
+            f"the estimator has {name}={value!r}, which is no maximum: amounts are whole numbers; "
+            f"set {name} to an integer of at least 1, or pass max_resources"
+        )
     return int(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

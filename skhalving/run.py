@@ -7,10 +7,13 @@ amount), so a fold that a candidate was scored on at the same amount is never ru
 
 from __future__ import annotations
 
+import os
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from traceback import format_exc
 from typing import Any, NamedTuple
 
 from sklearn.utils.parallel import Parallel, delayed
@@ -85,20 +88,41 @@ def run(
 
             with level(wave, todo):
                 tell_if_whole(wave)
-                calls = [delayed(_attempt)(evaluate, task, *arguments(task)) for task in todo]
-                for task, result in pool(calls):
-                    if isinstance(result, Exception):
-                        raise result
-                    record(task, result)
-                    known[task] = result
-                    tell_if_whole(trials_of[task])
+                calls = [
+                    delayed(_attempt)(os.getpid(), evaluate, task, *arguments(task))
+                    for task in todo
+                ]
+                with _closing_quietly(pool(calls)) as results:
+                    for task, result in results:
+                        if isinstance(result, Exception):
+                            raise result
+                        record(task, result)
+                        known[task] = result
+                        tell_if_whole(trials_of[task])
 
 
-def _attempt(evaluate: Callable[..., Any], task: Task, *arguments: Any) -> tuple[Task, Any]:
+@contextmanager
+def _closing_quietly(results: Any) -> Iterator[Any]:
+    """After an error joblib warns of every task that it stops; the error says enough."""
+    try:
+        yield results
+    finally:
+        if hasattr(results, "close"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                results.close()
+
+
+def _attempt(
+    parent: int, evaluate: Callable[..., Any], task: Task, *arguments: Any
+) -> tuple[Task, Any]:
     """Errors come back as values: one raised through joblib would cost the other results."""
     try:
         return task, evaluate(task, *arguments)
     except Exception as error:
+        if os.getpid() != parent:
+            # The traceback does not survive the way between processes; a note does.
+            error.add_note(f"On a worker:\n{format_exc()}")
         return task, error
 
 

@@ -30,7 +30,7 @@ from skhalving import space as spaces
 from skhalving.continuation import FAMILIES, Models, family_of
 from skhalving.evaluate import Evaluate
 from skhalving.race import Race, Trial
-from skhalving.resource import Parameter, Rows, auto_max_parameter
+from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter
 from skhalving.results import Row, cv_results
 from skhalving.run import Log, Task, run
 from skhalving.schedule import Level, Schedule
@@ -149,6 +149,7 @@ class _HalvingSearchCV(BaseSearchCV):
         labels = self._labels(y)
         levels = self._ladder(_num_samples(X), labels, len(splits))
         candidates, schedule = self._plan(levels, rng)
+        self.n_splits_ = len(splits)
         self._describe(schedule)
 
         # Larger training sets first: the closest to what the refit will see, and for time series
@@ -172,7 +173,7 @@ class _HalvingSearchCV(BaseSearchCV):
                 resource=self._resource(X, labels, splits, folds, rng),
                 options=self._options(scorers, routed),
                 models=models,
-                families=FAMILIES,
+                families={} if models is None else FAMILIES,
                 top=self.max_resources_,
             )
             self._race(race, tasks_of, evaluate, candidates, known, callbacks)
@@ -211,12 +212,12 @@ class _HalvingSearchCV(BaseSearchCV):
         if _num_samples(X) == 0:
             raise ValueError("X has 0 samples; a search needs at least one row for every fold")
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
-        self.n_splits_ = cv.get_n_splits(X, y, **split_params)
+        expected = cv.get_n_splits(X, y, **split_params)
         splits = list(cv.split(X, y, **split_params))
-        if len(splits) != self.n_splits_:
+        if len(splits) != expected:
             raise ValueError(
                 "cv.split and cv.get_n_splits return inconsistent results. Expected "
-                f"{self.n_splits_} splits, got {len(splits)}"
+                f"{expected} splits, got {len(splits)}"
             )
         if not splits:
             raise ValueError(
@@ -268,14 +269,18 @@ class _HalvingSearchCV(BaseSearchCV):
                     'lower it, or pass max_resources="auto"'
                 )
         else:
-            auto_max = auto_max_parameter(self.resource, self.estimator.get_params())
-        top = auto_max if self.max_resources == "auto" else int(self.max_resources)
+            params = self.estimator.get_params()
+            check_parameter(self.resource, params)
+            if self.max_resources == "auto":
+                auto_max = auto_max_parameter(self.resource, params)
+        for name in ("min_resources", "n_candidates"):
+            if getattr(self, name) != "auto":
+                plans.check_integer(name, getattr(self, name), 1)
+        top: Any = auto_max if self.max_resources == "auto" else self.max_resources
         steps = plans.fold_steps(n_splits, self.factor) if self.folds == "grow" else [n_splits]
-        bottom = (
-            plans.auto_min_resources(top, least, self.factor, len(steps))
-            if self.min_resources == "auto"
-            else int(self.min_resources)
-        )
+        bottom: Any = self.min_resources
+        if bottom == "auto":
+            bottom = plans.auto_min_resources(top, least, self.factor, len(steps))
         plans.check_amounts(top, bottom, self.factor)
         return plans.ladder(top, bottom, self.factor, steps)
 

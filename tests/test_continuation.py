@@ -1,0 +1,689 @@
+"""Training goes on between rungs: how much is trained, what is equal, what becomes of models."""
+
+import glob
+import os
+import sys
+import tempfile
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from scipy.stats import uniform
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    BaggingClassifier,
+    BaggingRegressor,
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    RandomTreesEmbedding,
+)
+from sklearn.linear_model import Perceptron, SGDClassifier, SGDOneClassSVM, SGDRegressor
+from sklearn.model_selection import KFold
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler, TargetEncoder
+from sklearn.tree import DecisionTreeClassifier
+
+from skhalving import (
+    HyperbandSearchCV,
+    SuccessiveHalvingSearchCV,
+    continuation,
+    register_continuation,
+)
+from skhalving.continuation import Models, family_of
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:240], y[:240] % 2
+X_real, y_real = load_diabetes(return_X_y=True)
+X_real, y_real = X_real[:240], y_real[:240]
+
+
+class Counting(ClassifierMixin, BaseEstimator):
+    """Trains by counting steps, in this process, and remembers how it was trained."""
+
+    steps = 0
+
+    def __init__(self, quality=0.5, n_steps=81, fails=False):
+        self.quality = quality
+        self.n_steps = n_steps
+        self.fails = fails
+
+    def train(self, X, y, n_steps):
+        if self.fails:
+            raise ValueError("as asked")
+        Counting.steps += n_steps
+        self.trained_ = getattr(self, "trained_", 0) + n_steps
+        self.classes_ = np.unique(y)
+        self.chunks_ = [*getattr(self, "chunks_", []), n_steps]
+
+    def fit(self, X, y):
+        for name in ("trained_", "chunks_"):
+            self.__dict__.pop(name, None)
+        self.train(X, y, self.n_steps)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+    def score(self, X, y):
+        assert self.trained_ == self.n_steps
+        return self.quality + self.trained_ / 1000
+
+
+def grow_counting(model, done, amount, X, y):
+    model.n_steps = amount
+    model.train(X, y, amount - done)
+
+
+@pytest.fixture
+def counting(monkeypatch):
+    """Counting registered for one test, with its count at zero."""
+    monkeypatch.setattr(continuation, "FAMILIES", {})
+    monkeypatch.setattr("skhalving.search.FAMILIES", continuation.FAMILIES)
+    register_continuation(Counting, "n_steps", grow_counting)
+    monkeypatch.setattr(Counting, "steps", 0)
+
+
+def columns(search):
+    skipped = ("time", "continued")
+    return {
+        name: [str(value) for value in column]
+        for name, column in search.cv_results_.items()
+        if not any(word in name for word in skipped)
+    }
+
+
+@pytest.mark.parametrize(
+    ("continue_training", "units"), [("auto", 1581), (True, 1581), (False, 1902)]
+)
+def test_units_of_full_hyperband(counting, monkeypatch, continue_training, units):
+    """R=81, factor 3: 1581 steps a fold where training goes on, 1902 from scratch."""
+    monkeypatch.setattr(
+        "skhalving.search.family_of", lambda *args: family_of(*args, continuation.FAMILIES)
+    )
+    search = HyperbandSearchCV(
+        Counting(),
+        {"quality": uniform()},
+        resource="n_steps",
+        min_resources=1,
+        folds="all",
+        cv=2,
+        refit=False,
+        continue_training=continue_training,
+        random_state=0,
+    ).fit(X, y)
+    assert len(search.cv_results_["params"]) == 206
+    assert Counting.steps == 2 * units
+
+
+def test_the_first_fold_goes_on_and_new_folds_start_from_scratch(counting):
+    """With ``folds="grow"``: 9, 18 and 54 steps on one fold, then 81 on each of the others."""
+    search = SuccessiveHalvingSearchCV(
+        Counting(),
+        {"quality": uniform()},
+        resource="n_steps",
+        cv=3,
+        refit=False,
+        random_state=0,
+        n_candidates=27,
+    ).fit(X, y)
+    assert search.n_resources_ == [9, 27, 81, 81]
+    assert Counting.steps == 27 * 9 + 9 * 18 + 3 * 54 + 1 * 2 * 81
+    by_level = search.cv_results_["continued"].reshape(-1)
+    assert by_level.tolist() == [False] * 27 + [True] * 13
+
+
+DEPTHS = list(range(1, 10))
+TOTALS = [
+    (RandomForestClassifier(max_features=0.3, max_samples=0.5, random_state=0), "max_depth"),
+    (ExtraTreesClassifier(bootstrap=True, oob_score=True, random_state=0), "max_depth"),
+    (GradientBoostingClassifier(subsample=0.5, max_features=0.3, random_state=0), "max_depth"),
+    (GradientBoostingClassifier(n_iter_no_change=2, random_state=0), "max_depth"),
+    (BaggingClassifier(max_samples=0.5, max_features=0.5, random_state=0), "estimator__max_depth"),
+    (HistGradientBoostingClassifier(max_features=0.5, random_state=0), "max_depth"),
+    (HistGradientBoostingClassifier(early_stopping=True, random_state=0), "max_depth"),
+]
+REAL_TOTALS = [
+    (RandomForestRegressor(max_features=0.3, random_state=0), "max_depth"),
+    (ExtraTreesRegressor(max_features=0.3, random_state=0), "max_depth"),
+    (GradientBoostingRegressor(subsample=0.5, random_state=0), "max_depth"),
+    (BaggingRegressor(max_samples=0.5, random_state=0), "estimator__max_depth"),
+    (HistGradientBoostingRegressor(max_features=0.5, random_state=0), "max_depth"),
+]
+
+
+def from_scratch_and_continued(estimator, space, resource, data=(X, y), fit_params=(), **options):
+    """The same search twice; what went on must really have gone on."""
+    options = {
+        "resource": resource,
+        "cv": KFold(2),
+        "random_state": 0,
+        "max_resources": 18,
+        **options,
+    }
+    scratch, going_on = (
+        SuccessiveHalvingSearchCV(estimator, space, continue_training=how, **options).fit(
+            *data, **dict(fit_params)
+        )
+        for how in (False, "auto")
+    )
+    assert not scratch.cv_results_["continued"].any()
+    assert going_on.cv_results_["continued"].sum() > 0
+    return scratch, going_on
+
+
+@pytest.mark.parametrize(("estimator", "parameter"), TOTALS + REAL_TOTALS, ids=str)
+def test_totals_are_equal(estimator, parameter):
+    """With an int seed every score is that of training from scratch, subsampling included."""
+    if isinstance(estimator, (BaggingClassifier, BaggingRegressor)):
+        tree = DecisionTreeClassifier if isinstance(estimator, BaggingClassifier) else None
+        from sklearn.tree import DecisionTreeRegressor
+
+        estimator.set_params(estimator=(tree or DecisionTreeRegressor)(random_state=0))
+    resource = "max_iter" if hasattr(estimator, "max_iter") else "n_estimators"
+    data = (X, y) if hasattr(estimator, "predict_proba") else (X_real, y_real)
+    space = {parameter: list(range(1, 10))}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
+        scratch, going_on = from_scratch_and_continued(estimator, space, resource, data)
+    assert columns(going_on) == columns(scratch)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameter"),
+    [
+        (IsolationForest(random_state=0), "max_features"),
+        (RandomTreesEmbedding(random_state=0), "max_depth"),
+    ],
+    ids=str,
+)
+def test_unsupervised_totals_are_equal(estimator, parameter):
+    """Also where there is no y."""
+
+    def n_trees_and_a_split(model, X, y=None):
+        return len(model.estimators_) + model.estimators_[-1].tree_.threshold[0] / 100
+
+    scratch, going_on = from_scratch_and_continued(
+        estimator, {parameter: DEPTHS}, "n_estimators", (X,), scoring=n_trees_and_a_split
+    )
+    assert columns(going_on) == columns(scratch)
+
+
+def epochs(model, X, y=None):
+    """What the model itself says it has seen, in epochs."""
+    if hasattr(model, "steps"):
+        model = model.steps[-1][1]
+    return len(model.loss_curve_) if hasattr(model, "solver") else (model.t_ - 1) / 120
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameter", "data"),
+    [
+        (SGDClassifier(random_state=0, average=True), "alpha", (X, y)),
+        (SGDRegressor(random_state=0, learning_rate="adaptive"), "alpha", (X_real, y_real)),
+        (SGDOneClassSVM(random_state=0), "nu", (X,)),
+        (Perceptron(random_state=0), "alpha", (X, y)),
+        (MLPClassifier(hidden_layer_sizes=5, random_state=0), "alpha", (X, y)),
+        (
+            MLPRegressor(hidden_layer_sizes=5, random_state=0, solver="sgd"),
+            "alpha",
+            (X_real, y_real),
+        ),
+        (
+            Pipeline([("s", StandardScaler()), ("m", SGDClassifier(random_state=0))]),
+            "m__alpha",
+            (X, y),
+        ),
+    ],
+    ids=str,
+)
+def test_epochs_seen_are_the_resource(estimator, parameter, data):
+    """Read from the model itself; and a model that is lost on the way makes no difference."""
+    resource = "m__max_iter" if isinstance(estimator, Pipeline) else "max_iter"
+    options = {"resource": resource, "max_resources": 18, "cv": KFold(2), "random_state": 0}
+    search = SuccessiveHalvingSearchCV(
+        estimator,
+        {parameter: list(np.linspace(1e-4, 1e-2, 9))},
+        scoring=epochs,
+        refit=False,
+        **options,
+    ).fit(*data)
+    results = search.cv_results_
+    assert results["continued"].sum() >= 3
+    np.testing.assert_array_equal(results["mean_test_score"], results["n_resources"])
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [SGDClassifier(random_state=0), MLPClassifier(hidden_layer_sizes=5, random_state=0)],
+    ids=str,
+)
+def test_a_chain_of_epochs_is_the_same_in_any_pieces(estimator, monkeypatch):
+    """Where no model is found, the whole chain runs from scratch: equal scores, one warning."""
+    options = {"resource": "max_iter", "max_resources": 18, "random_state": 0, "refit": False}
+
+    def search():
+        return SuccessiveHalvingSearchCV(
+            estimator, {"alpha": list(np.linspace(1e-4, 1, 9))}, **options
+        )
+
+    going_on = search().fit(X, y)
+    monkeypatch.setattr(Models, "load", lambda self, key: None)
+    with pytest.warns(
+        UserWarning, match="from scratch on some rungs.*the model was not found"
+    ) as w:
+        scratch = search().fit(X, y)
+    assert len(w) == 1
+    assert columns(going_on) == columns(scratch)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        SGDClassifier(early_stopping=True),
+        SGDClassifier(class_weight="balanced"),
+        MLPClassifier(solver="lbfgs"),
+        MLPRegressor(early_stopping=True),
+        BaggingClassifier(oob_score=True),
+        DecisionTreeClassifier(),
+    ],
+    ids=str,
+)
+def test_what_cannot_go_on_is_left_alone(model):
+    """scikit-learn refuses these combinations; they start from scratch."""
+    resource = "n_estimators" if isinstance(model, BaggingClassifier) else "max_iter"
+    assert family_of(model, resource) is None
+
+
+class CountingScaler(TransformerMixin, BaseEstimator):
+    fits = 0
+
+    def fit(self, X, y=None):
+        CountingScaler.fits += 1
+        self.mean_ = X.mean(axis=0)
+        return self
+
+    def transform(self, X):
+        return X - self.mean_
+
+
+class FitTransformScaler(CountingScaler):
+    """Its ``fit_transform`` is its own, so it must be fitted again to be sure."""
+
+    def fit_transform(self, X, y=None):
+        return self.fit(X, y).transform(X) * 1.0
+
+
+FOREST = RandomForestClassifier(random_state=0)
+REAL_FOREST = RandomForestRegressor(random_state=0)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "once"), [(CountingScaler(), True), (FitTransformScaler(), False)]
+)
+def test_transformers_are_fitted_once_where_that_is_certain(monkeypatch, scaler, once):
+    """9, 3 and 1 candidates on one fold, one on the other: 10 fits once each, 13 when repeated."""
+    monkeypatch.setattr(CountingScaler, "fits", 0)
+    pipe = Pipeline([("scale", scaler), ("skip", "passthrough"), ("clf", FOREST)])
+    SuccessiveHalvingSearchCV(
+        pipe,
+        {"clf__max_depth": DEPTHS},
+        resource="clf__n_estimators",
+        min_resources=2,
+        max_resources=18,
+        cv=KFold(2),
+        refit=False,
+    ).fit(X, y)
+    assert CountingScaler.fits == (10 if once else 13)
+
+
+CONTAINERS = {
+    "nested": (
+        Pipeline([("a", StandardScaler()), ("p", Pipeline([("pca", PCA(5)), ("clf", FOREST)]))]),
+        {"p__clf__max_depth": DEPTHS},
+        "p__clf__n_estimators",
+        (X, y),
+    ),
+    "target encoder": (
+        Pipeline([("encode", TargetEncoder(cv=3, random_state=0)), ("clf", FOREST)]),
+        {"clf__max_depth": DEPTHS},
+        "clf__n_estimators",
+        (X[:, 20:24], y),
+    ),
+    "transformed target": (
+        TransformedTargetRegressor(REAL_FOREST, func=np.log, inverse_func=np.exp),
+        {"regressor__max_depth": DEPTHS},
+        "regressor__n_estimators",
+        (X_real, y_real),
+    ),
+    "target around pipeline": (
+        TransformedTargetRegressor(
+            Pipeline([("s", StandardScaler()), ("r", REAL_FOREST)]), transformer=StandardScaler()
+        ),
+        {"regressor__r__max_depth": DEPTHS},
+        "regressor__r__n_estimators",
+        (X_real, y_real),
+    ),
+    "parameters of transformers": (
+        Pipeline([("scale", StandardScaler()), ("pca", PCA(5, random_state=0)), ("clf", FOREST)]),
+        {
+            "scale": [StandardScaler(), MinMaxScaler(), "passthrough"],
+            "pca__n_components": [2, 3, 5],
+        },
+        "clf__n_estimators",
+        (X, y),
+    ),
+    "cached transformers": (
+        Pipeline([("s", StandardScaler()), ("clf", FOREST)], memory=tempfile.mkdtemp()),
+        {"clf__max_depth": DEPTHS},
+        "clf__n_estimators",
+        (X, y),
+    ),
+    "last steps of several kinds": (
+        Pipeline([("s", StandardScaler()), ("clf", FOREST)]),
+        {
+            "clf": [
+                FOREST,
+                GradientBoostingClassifier(random_state=0),
+                ExtraTreesClassifier(random_state=0),
+            ],
+            "clf__max_depth": [1, 2, 5],
+        },
+        "clf__n_estimators",
+        (X, y),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`TargetEncoder.shuffle`:FutureWarning")  # 1.9; 1.6 has no other
+@pytest.mark.parametrize("name", CONTAINERS)
+def test_inside_containers_scores_are_equal(name):
+    """Pipelines, nested and around; whatever the transformers, each candidate keeps its own."""
+    estimator, space, resource, data = CONTAINERS[name]
+    scratch, going_on = from_scratch_and_continued(estimator, space, resource, data)
+    assert columns(going_on) == columns(scratch)
+
+
+def test_fit_parameters_reach_the_last_step():
+    """Per-row weights are sliced with the fold, on every rung."""
+    weights = np.random.RandomState(0).uniform(size=len(X))
+    pipe = Pipeline([("scale", StandardScaler()), ("clf", FOREST)])
+    arguments = (pipe, {"clf__max_depth": DEPTHS}, "clf__n_estimators", (X, y))
+    scratch, going_on = from_scratch_and_continued(
+        *arguments, fit_params={"clf__sample_weight": weights}
+    )
+    assert columns(going_on) == columns(scratch)
+    assert columns(going_on) != columns(from_scratch_and_continued(*arguments)[0])
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_the_same_on_every_backend(backend):
+    """Models are found by whichever worker goes on with them."""
+    options = {"resource": "max_iter", "max_resources": 18, "cv": 3, "random_state": 0}
+    options["refit"] = False
+    space = {"alpha": list(np.linspace(1e-4, 1, 18))}
+    alone = HyperbandSearchCV(SGDClassifier(random_state=0), space, **options).fit(X, y)
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        shared = HyperbandSearchCV(SGDClassifier(random_state=0), space, **options).fit(X, y)
+    assert columns(shared) == columns(alone)
+    assert (shared.cv_results_["continued"] == alone.cv_results_["continued"]).all()
+
+
+def test_large_models_go_on_in_workers():
+    """A memory map would make this crash: coefficients of 3 MB, trained in place."""
+    wide = np.random.RandomState(0).normal(size=(40, 200_000))
+    labels = np.arange(40) % 3
+    search = SuccessiveHalvingSearchCV(
+        SGDClassifier(random_state=0),
+        {"alpha": [1e-4, 1e-3, 1e-2]},
+        resource="max_iter",
+        max_resources=6,
+        cv=2,
+        folds="all",
+        n_jobs=2,
+        refit=False,
+    ).fit(wide, labels)
+    assert search.cv_results_["continued"].any()
+
+
+def folders():
+    return set(glob.glob(os.path.join(tempfile.gettempdir(), "skhalving-*")))
+
+
+@pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt])
+def test_models_are_gone_afterwards(counting, end):
+    """After a fit, an exception from outside a fit, and an interrupt."""
+    before, seen = folders(), []
+
+    def score(model, X, y):
+        seen.append(len(os.listdir((folders() - before).pop())))
+        if end is not None and len(seen) == 20:
+            raise end("now")
+        return model.quality
+
+    search = SuccessiveHalvingSearchCV(
+        Counting(),
+        {"quality": uniform()},
+        resource="n_steps",
+        scoring=score,
+        error_score="raise",
+        cv=2,
+        random_state=0,
+    )
+    if end is None:
+        search.fit(X, y)
+    else:
+        with pytest.raises(end):
+            search.fit(X, y)
+    assert folders() == before
+    assert max(seen) > 0
+
+
+def test_models_of_losers_are_dropped(counting):
+    """On each rung only those who stand have a model: of 27 nine are left, then 3, then 1."""
+    before, seen = folders(), {}
+
+    def score(model, X, y):
+        names = os.listdir((folders() - before).pop())
+        seen.setdefault(model.n_steps, names)
+        return model.quality
+
+    SuccessiveHalvingSearchCV(
+        Counting(),
+        {"quality": uniform()},
+        resource="n_steps",
+        scoring=score,
+        n_candidates=27,
+        min_resources=3,
+        cv=2,
+        folds="all",
+        refit=False,
+        random_state=0,
+    ).fit(X, y)
+    # Seen by the first score of each rung: nothing, then both folds' models of those promoted.
+    assert [len(names) for names in seen.values()] == [0, 2 * 9, 2 * 3, 2 * 1]
+
+
+class Unpicklable(Counting):
+    def __getstate__(self):
+        raise TypeError("cannot be pickled")
+
+
+def test_a_model_that_cannot_be_pickled_starts_from_scratch(counting):
+    """At the full amount on every rung (the score checks that), with one warning."""
+    with pytest.warns(UserWarning, match="TypeError: cannot be pickled") as caught:
+        search = SuccessiveHalvingSearchCV(
+            Unpicklable(), {"quality": uniform()}, resource="n_steps", cv=2, random_state=0
+        ).fit(X, y)
+    assert len(caught) == 1
+    assert not search.cv_results_["continued"].any()
+
+
+def test_a_failed_rung_keeps_no_model(counting):
+    """What failed is tried from scratch when it is promoted for want of others."""
+    search = SuccessiveHalvingSearchCV(
+        Counting(),
+        {"quality": [0.1, 0.2, 0.3], "fails": [False, True, True]},
+        resource="n_steps",
+        cv=2,
+        random_state=0,
+    )
+    with pytest.warns(Warning, match="fits failed|non-finite"):
+        search.fit(X, y)
+    assert search.best_params_["fails"] is False
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "continue_training=True needs an iteration parameter"),
+        ({"resource": "max_depth"}, r"cannot go on training by 'max_depth'.*register_continuation"),
+    ],
+)
+def test_true_says_where_it_cannot(options, message):
+    """True is a promise; where it cannot be kept, an error says what to do instead."""
+    search = HyperbandSearchCV(
+        RandomForestClassifier(max_depth=9),
+        {"max_features": [1, 2]},
+        continue_training=True,
+        **options,
+    )
+    with pytest.raises(ValueError, match=message):
+        search.fit(X, y)
+
+
+def test_the_best_is_refitted_from_scratch():
+    """``best_estimator_`` is an ordinary fit on all rows: no warm start, no method replaced."""
+    search = SuccessiveHalvingSearchCV(
+        FOREST, {"max_depth": DEPTHS}, resource="n_estimators", max_resources=9, cv=2
+    ).fit(X, y)
+    best = search.best_estimator_
+    assert not best.warm_start
+    assert "fit" not in vars(best)
+    assert len(best.estimators_) == 9
+    expected = RandomForestClassifier(random_state=0, **search.best_params_).fit(X, y)
+    np.testing.assert_array_equal(best.predict_proba(X), expected.predict_proba(X))
+
+
+BOOSTERS = ["xgboost", "lightgbm", "catboost"]
+
+
+def booster(package):
+    """(classifier, name of the parameter, trees in it)."""
+    module = pytest.importorskip(package, reason=f"{package} is an extra")
+    quiet = {"random_state": 0, "n_estimators": 18}
+    if package == "xgboost":
+        model = module.XGBClassifier(n_jobs=1, **quiet)
+        return model, lambda m: m.get_booster().num_boosted_rounds()
+    if package == "lightgbm":
+        model = module.LGBMClassifier(n_jobs=1, verbose=-1, min_child_samples=5, **quiet)
+        return model, lambda m: m.booster_.num_trees()
+    # Its defaults draw weights and perturb splits; without that it is exact as well.
+    plain = {"bootstrap_type": "No", "random_strength": 0, "boosting_type": "Plain"}
+    files = {"allow_writing_files": False, "silent": True, "thread_count": 1}
+    model = module.CatBoostClassifier(learning_rate=0.1, **plain, **files, **quiet)
+    return model, lambda m: m.tree_count_
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:lightgbm", "ignore:X does not have valid feature")
+@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize("package", BOOSTERS)
+def test_boosters_have_as_many_trees_as_the_resource(package, piped):
+    """Read from the booster; and predictions agree with one fit, as no row or column is drawn."""
+    model, n_trees = booster(package)
+    probabilities = {}
+
+    def score(fitted, X, y):
+        last = fitted.steps[-1][1] if piped else fitted
+        key = (last.get_params()["max_depth"], n_trees(last), len(y))
+        probabilities[key] = fitted.predict_proba(X)
+        return n_trees(last) + np.mean(fitted.predict(X) == y) / 100
+
+    prefix = "m__" if piped else ""
+    estimator = Pipeline([("s", StandardScaler()), ("m", model)]) if piped else model
+    arguments = (estimator, {f"{prefix}max_depth": [1, 2, 3]}, f"{prefix}n_estimators")
+    options = {"scoring": score, "min_resources": 6, "folds": "all", "refit": False}
+    scratch = SuccessiveHalvingSearchCV(
+        *arguments[:2],
+        resource=arguments[2],
+        cv=KFold(2),
+        random_state=0,
+        max_resources=18,
+        continue_training=False,
+        **options,
+    ).fit(X, y)
+    at_once = dict(probabilities)
+    going_on = from_scratch_and_continued(*arguments, **options)[1]
+    np.testing.assert_array_equal(
+        np.floor(going_on.cv_results_["mean_test_score"]), going_on.cv_results_["n_resources"]
+    )
+    assert (
+        scratch.cv_results_["n_resources"].tolist() == going_on.cv_results_["n_resources"].tolist()
+    )
+    for key, expected in at_once.items():
+        if key in probabilities:
+            np.testing.assert_allclose(probabilities[key], expected, atol=0.02)
+
+
+def torch_net(torch):
+    """A small net with dropout, whose class pickle finds in this module."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(64, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)
+        )
+
+    methods = {"__init__": __init__, "forward": lambda self, x: self.layers(x)}
+    return type("Net", (torch.nn.Module,), {**methods, "__module__": __name__})
+
+
+def test_skorch_goes_on_exactly(monkeypatch):
+    """Epochs in the history equal the resource; torch's random state travels with the net."""
+    skorch = pytest.importorskip("skorch", reason="skorch is an extra")
+    import torch
+
+    net_class = torch_net(torch)
+    monkeypatch.setattr(sys.modules[__name__], "Net", net_class, raising=False)
+
+    def make():
+        torch.manual_seed(0)
+        return skorch.NeuralNetClassifier(
+            net_class,
+            criterion=torch.nn.CrossEntropyLoss,
+            train_split=None,
+            verbose=0,
+            iterator_train__shuffle=True,
+        )
+
+    losses = {}
+
+    def score(net, X, y):
+        losses[net.lr, len(net.history), len(y)] = net.history[-1, "train_loss"]
+        return len(net.history)
+
+    options = {"resource": "max_epochs", "max_resources": 18, "cv": KFold(2), "refit": False}
+    options |= {"folds": "all", "min_resources": 6}
+    search = SuccessiveHalvingSearchCV(make(), {"lr": [0.01, 0.02, 0.05]}, scoring=score, **options)
+    data = X.astype(np.float32), y.astype(np.int64)
+    going_on = search.fit(*data).cv_results_
+    np.testing.assert_array_equal(going_on["mean_test_score"], going_on["n_resources"])
+    assert going_on["continued"].any()
+    pieces, before = dict(losses), torch.get_rng_state()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Models, "load", lambda self, key: None)
+        with pytest.warns(UserWarning, match="not found"):
+            search.fit(*data)
+    assert losses == pieces
+    assert torch.equal(before, torch.get_rng_state())
