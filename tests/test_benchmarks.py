@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.model_selection import ParameterGrid
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
@@ -14,9 +15,9 @@ from skhalving import schedule as plans
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import replay  # noqa: E402
-from benchmarks.replay import TABLES, Table, halving, hyperband, random_search  # noqa: E402
-from benchmarks.tasks import TASKS  # noqa: E402
+from benchmarks import live, methods, replay, report
+from benchmarks.replay import TABLES, Table, halving, hyperband, random_search
+from benchmarks.tasks import TASKS
 
 LEVELS = np.array([1, 3, 9, 27])
 
@@ -143,3 +144,57 @@ def test_report_names_every_table_and_every_rule():
 def test_a_table_of_a_task_needs_no_package_to_be_named():
     assert len(TASKS) >= 8
     assert {task.resource == "n_samples" for task in TASKS.values()} == {True, False}
+
+
+@pytest.fixture
+def small_task():
+    return replace(TASKS["digits_rows"], n_rows=240)
+
+
+@pytest.mark.parametrize("method", ["RandomizedSearchCV", "SuccessiveHalvingSearchCV"])
+def test_a_live_run_writes_down_what_it_cost_and_found(small_task, method):
+    line = live.run_one(small_task, method, seed=0, limit=60)
+    assert line["cpu"] > 0
+    assert 0.1 < line["quality"] <= 1
+    assert 0.1 < line["test"] <= 1
+    assert set(line["params"]) == set(small_task.space)
+
+
+def test_a_method_that_cannot_run_is_written_down_with_its_error(small_task, monkeypatch):
+    def missing(problem):
+        raise ImportError("no such package")
+
+    monkeypatch.setitem(live.METHODS, "missing", missing)
+    assert live.run_one(small_task, "missing", 0, 60)["error"] == "ImportError: no such package"
+
+
+def test_a_method_out_of_time_is_stopped(small_task, monkeypatch):
+    def endless(problem):
+        while True:
+            sum(range(1000))
+
+    monkeypatch.setitem(live.METHODS, "endless", endless)
+    assert live.run_one(small_task, "endless", 0, 0.2)["error"].startswith("stopped after")
+
+
+def test_grids_stay_small_and_keep_lists():
+    for task in TASKS.values():
+        points = ParameterGrid(methods.grid(task.space))
+        assert 1 < len(points) <= methods.LARGEST_GRID
+
+
+def test_a_run_is_recorded_once_and_shown(tmp_path, monkeypatch, small_task):
+    monkeypatch.setitem(TASKS, small_task.name, small_task)
+    monkeypatch.setattr(live, "RECORD", tmp_path / "live.jsonl")
+    monkeypatch.setattr(report, "DOCS", tmp_path)
+    monkeypatch.setattr(live, "N_SEEDS", 1)
+    few = ("RandomizedSearchCV", "SuccessiveHalvingSearchCV")
+    monkeypatch.setattr(live, "METHODS", {name: methods.METHODS[name] for name in few})
+    tables = replay.read_tables(["digits_rows"])
+    for _ in range(2):
+        live.run_what_fits(tables, budget=60)
+    assert [line["method"] for line in live.recorded()] == list(few)
+    report.write(tables, n_seeds=2)
+    text = (tmp_path / "benchmarks.md").read_text()
+    assert all(f"| {name} |" in text for name in few)
+    assert (tmp_path / "benchmarks.png").stat().st_size > 1000
