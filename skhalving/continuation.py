@@ -295,6 +295,6 @@ class Models:
     def drop_all_but(self, candidates: set[int], amount: int) -> None:
         """Remove the models of candidates that lost, and those that others have gone on from."""
         for name in os.listdir(self._folder):
-            numbers = [int(number) for number in name.split("-")]
-            if numbers[0] not in candidates or numbers[2] != amount:
+            candidate, _, its_amount, *_ = map(int, name.split("-"))
+            if candidate not in candidates or its_amount != amount:
                 os.remove(os.path.join(self._folder, name))

@@ -6,7 +6,13 @@ so a task is a few numbers and a dictionary of parameters.
 
 from __future__ import annotations
 
+import faulthandler
+import os
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +21,52 @@ from sklearn.base import clone
 from skhalving.continuation import Families, Family, Models, family_of, growing
 from skhalving.resource import Parameter, Rows
 from skhalving.sklearn_private import _fit_and_score
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """An alarm in the worker's main thread, and the end of the worker where that does not help.
+
+    Long calls of compiled code do not hear the alarm. Half as long again and a second later, the
+    worker process ends itself from a C thread and leaves its traceback in a file named by the task.
+    """
+
+    seconds: float
+    folder: str
+    parent: int
+
+    def _mark(self, task: Any) -> str:
+        return os.path.join(self.folder, "-".join(map(str, task)))
+
+    def was_hard(self, task: Any) -> bool:
+        """Whether the task ended its worker."""
+        mark = self._mark(task)
+        return os.path.exists(mark) and os.path.getsize(mark) > 0
+
+    @contextmanager
+    def around(self, task: Any) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(
+                f"fit_timeout={self.seconds} needs evaluations in the main thread of a process, "
+                "and this backend runs them in other threads; use loky, or n_jobs=1"
+            )
+        in_worker = os.getpid() != self.parent
+        before = signal.signal(signal.SIGALRM, self._stop)
+        with open(self._mark(task), "w") if in_worker else nullcontext() as mark:
+            try:
+                if mark is not None:
+                    hard = 1.5 * self.seconds + 1
+                    faulthandler.dump_traceback_later(hard, exit=True, file=mark)
+                # Again every second: something within the fit may have caught the first.
+                signal.setitimer(signal.ITIMER_REAL, self.seconds, 1.0)
+                yield
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, before)
+                faulthandler.cancel_dump_traceback_later()
+
+    def _stop(self, *_: Any) -> None:
+        raise TimeoutError(f"it ran over fit_timeout={self.seconds} s")
 
 
 @dataclass(frozen=True)
@@ -43,6 +95,9 @@ class Evaluate:
 
     top : int
         The largest amount, from which nobody goes on.
+
+    limit : TimeLimit or None
+        How long a task may take.
     """
 
     estimator: Any
@@ -53,6 +108,7 @@ class Evaluate:
     models: Models | None
     families: Families
     top: int
+    limit: TimeLimit | None
 
     def __call__(
         self, task: Any, params: dict[str, Any], done: int, progress: dict[str, Any]
@@ -61,6 +117,12 @@ class Evaluate:
 
         ``done`` is the amount of the model that is kept to go on from, 0 for none.
         """
+        with nullcontext() if self.limit is None else self.limit.around(task):
+            return self._evaluate(task, params, done, progress)
+
+    def _evaluate(
+        self, task: Any, params: dict[str, Any], done: int, progress: dict[str, Any]
+    ) -> dict[str, Any]:
         params = {**params, **self.resource.params(task.amount)}
         estimator = clone(self.estimator)
         if self.models is None or not isinstance(self.resource, Parameter):

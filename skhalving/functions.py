@@ -27,7 +27,7 @@ from skhalving import schedule as plans
 from skhalving import space as spaces
 from skhalving.pickling import Carried
 from skhalving.race import Race, Trial
-from skhalving.run import Log, Task, run
+from skhalving.run import Job, Log, Task, run
 from skhalving.schedule import Schedule
 
 
@@ -158,7 +158,7 @@ def successive_halving(
     levels = plans.ladder(max_resources, min_resources, factor)
     schedule = plans.successive_halving(levels, factor, len(configurations))
     evaluate = _Evaluate(objective, stateful, max_resources)
-    return _race(evaluate, configurations, schedule, maximize, n_jobs, verbose)
+    return _search(evaluate, configurations, schedule, maximize, n_jobs, verbose)
 
 
 def hyperband(
@@ -240,7 +240,7 @@ def hyperband(
             lambda n: plans.hyperband(levels, factor, n), space, wanted, rng
         )
     evaluate = _Evaluate(objective, stateful, max_resources)
-    return _race(evaluate, configurations, schedule, maximize, n_jobs, verbose)
+    return _search(evaluate, configurations, schedule, maximize, n_jobs, verbose)
 
 
 @dataclass(frozen=True)
@@ -273,7 +273,42 @@ class _Evaluate:
         return {"score": float(value), "seconds": seconds, "error": None, "state": after}
 
 
-def _race(
+class _Objective(Job):
+    """Calls of the objective, each with the state that its configuration left on the rung below."""
+
+    def __init__(
+        self, race: Race, evaluate: _Evaluate, configurations: list[Any], sign: int, verbose: int
+    ) -> None:
+        self.evaluate = evaluate
+        self._race, self._configurations, self._sign = race, configurations, sign
+        self._states: dict[int, Carried | None] = {}
+        self._log, self._verbose = Log(race, "resource", sign), verbose
+
+    def tasks_of(self, trial: Trial) -> list[Task]:
+        return [Task(trial.candidate, 0, self._race.rung(trial).n_resources)]
+
+    def arguments(self, task: Task) -> tuple[Any, ...]:
+        return self._configurations[task.candidate], self._states.get(task.candidate)
+
+    def score(self, results: list[dict[str, Any]]) -> float:
+        return self._sign * results[0]["score"]
+
+    def record(self, task: Task, result: dict[str, Any]) -> None:
+        self._states[task.candidate] = result.pop("state")
+
+    def failed(self, task: Task, reason: str) -> dict[str, Any]:
+        return {"score": np.nan, "seconds": 0.0, "error": reason, "state": None}
+
+    @contextmanager
+    def level(self, trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
+        for candidate in self._states.keys() - {trial.candidate for trial in trials}:
+            del self._states[candidate]  # it lost
+        yield
+        if self._verbose > 0:
+            print(self._log.level(trials, tasks))
+
+
+def _search(
     evaluate: _Evaluate,
     configurations: list[Any],
     schedule: Schedule,
@@ -281,45 +316,17 @@ def _race(
     n_jobs: int | None,
     verbose: int,
 ) -> Result:
-    race = Race(schedule)
+    race, sign = Race(schedule), 1 if maximize else -1
+    job = _Objective(race, evaluate, configurations, sign, verbose)
     known: dict[Task, dict[str, Any]] = {}
-    states: dict[int, Carried | None] = {}
-    sign = 1 if maximize else -1
-    log = Log(race, "resource", sign)
-
-    def record(task: Task, outcome: dict[str, Any]) -> None:
-        states[task.candidate] = outcome.pop("state")
-
-    @contextmanager
-    def level(trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
-        for candidate in states.keys() - {trial.candidate for trial in trials}:
-            del states[candidate]  # it lost
-        yield
-        if verbose > 0:
-            print(log.level(trials, tasks))
-
-    def result() -> Result | None:
-        return _result(race, known, configurations, sign)
-
     try:
-        run(
-            race,
-            lambda trial: [Task(trial.candidate, 0, race.rung(trial).n_resources)],
-            evaluate,
-            lambda task: (configurations[task.candidate], states.get(task.candidate)),
-            lambda outcomes: sign * outcomes[0]["score"],
-            known,
-            record=record,
-            parallel={"n_jobs": n_jobs},
-            level=level,
-        )
+        run(race, job, known, n_jobs=n_jobs)
     except KeyboardInterrupt as stop:
-        stop.partial = result()  # type: ignore[attr-defined]
+        stop.partial = _result(race, known, configurations, sign)  # type: ignore[attr-defined]
         raise
     _warn_or_raise_about_failures(list(known.values()))
-    found = result()
-    if found is None:
-        raise ValueError("every evaluation returned NaN; there is nothing to choose from")
+    found = _result(race, known, configurations, sign)
+    assert found is not None  # some evaluation has a score
     return found
 
 

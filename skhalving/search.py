@@ -11,15 +11,22 @@ folds on low rungs and aborts when a whole rung fails.
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from numbers import Integral
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from copy import copy
+from datetime import timedelta
+from importlib import metadata
+from math import inf
+from numbers import Integral, Real
 from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
+import sklearn
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import TimeSeriesSplit, check_cv
 from sklearn.utils import check_random_state, indexable
@@ -28,11 +35,12 @@ from sklearn.utils.multiclass import type_of_target
 from skhalving import schedule as plans
 from skhalving import space as spaces
 from skhalving.continuation import FAMILIES, Models, family_of
-from skhalving.evaluate import Evaluate
-from skhalving.race import Race, Trial
+from skhalving.evaluate import Evaluate, TimeLimit
+from skhalving.journal import Journal, fingerprint_of_data, stable
+from skhalving.race import Race
 from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter
-from skhalving.results import Row, cv_results
-from skhalving.run import Log, Task, run
+from skhalving.results import cv_results
+from skhalving.run import run
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
     BaseSearchCV,
@@ -46,6 +54,7 @@ from skhalving.sklearn_private import (
     _num_samples,
     _warn_or_raise_about_fit_failures,
 )
+from skhalving.work import Work
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
 
@@ -67,6 +76,9 @@ class _HalvingSearchCV(BaseSearchCV):
         "folds": [StrOptions({"grow", "all"})],
         "continue_training": [StrOptions({"auto"}), "boolean"],
         "random_state": ["random_state"],
+        "journal": [str, os.PathLike, None],
+        "max_time": [Real, timedelta, None],
+        "fit_timeout": [Interval(Real, 0, None, closed="neither"), None],
     }
 
     def __init__(
@@ -89,6 +101,9 @@ class _HalvingSearchCV(BaseSearchCV):
         verbose: int = 0,
         pre_dispatch: int | str = "2*n_jobs",
         random_state: Any = None,
+        journal: str | os.PathLike[str] | None = None,
+        max_time: float | timedelta | None = None,
+        fit_timeout: float | None = None,
         error_score: Any = np.nan,
         return_train_score: bool = False,
     ) -> None:
@@ -113,6 +128,9 @@ class _HalvingSearchCV(BaseSearchCV):
         self.folds = folds
         self.continue_training = continue_training
         self.random_state = random_state
+        self.journal = journal
+        self.max_time = max_time
+        self.fit_timeout = fit_timeout
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> _HalvingSearchCV:
@@ -144,40 +162,43 @@ class _HalvingSearchCV(BaseSearchCV):
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        rng = np.random.RandomState(self._seed())
-        splits = self._splits(X, y, routed["splitter"]["split"])
-        labels = self._labels(y)
-        levels = self._ladder(_num_samples(X), labels, len(splits))
-        candidates, schedule = self._plan(levels, rng)
-        self.n_splits_ = len(splits)
-        self._describe(schedule)
+        deadline = self._deadline()
+        with ExitStack() as stack:
+            journal = None
+            if self.journal is not None:
+                journal = stack.enter_context(closing(Journal(self.journal)))
+            seed = self._seed(journal)
+            splits = self._splits(X, y, routed["splitter"]["split"], seed)
+            labels = self._labels(y)
+            levels = self._ladder(_num_samples(X), labels, len(splits))
+            candidates, schedule = self._plan(levels, np.random.RandomState(seed))
+            self.n_splits_ = len(splits)
+            self._describe(schedule)
+            if journal is not None:
+                journal.begin(seed, self._fingerprint(X, y, params, splits, candidates))
 
-        # Larger training sets first: the closest to what the refit will see, and for time series
-        # the latest.
-        folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
-        race = Race(schedule)
-        known: dict[Task, Any] = {}
-        first_like = spaces.first_like(candidates)
-        callbacks = Callbacks(self, X, y, params)
-
-        def tasks_of(trial: Trial) -> list[Task]:
-            # An equal configuration, also of another bracket, shares its evaluations.
-            rung, candidate = race.rung(trial), first_like[trial.candidate]
-            return [Task(candidate, fold, rung.n_resources) for fold in folds[: rung.n_folds]]
-
-        with self._models() as models:
+            # A folder of its own: workers of a search that was killed may still write to theirs.
+            folder = stack.enter_context(
+                TemporaryDirectory(prefix="skhalving-", ignore_cleanup_errors=True)
+            )
+            # Larger training sets first: the closest to what the refit will see, and for time
+            # series the latest.
+            folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
             evaluate = Evaluate(
                 estimator=clone(self.estimator),
                 X=X,
                 y=y,
-                resource=self._resource(X, labels, splits, folds, rng),
+                resource=self._resource(_num_samples(X), labels, splits, folds, seed),
                 options=self._options(scorers, routed),
-                models=models,
-                families={} if models is None else FAMILIES,
+                models=self._models(folder),
+                families={} if self.resource == "n_samples" else FAMILIES,
                 top=self.max_resources_,
+                limit=self._limit(folder),
             )
-            self._race(race, tasks_of, evaluate, candidates, known, callbacks)
-        self._finish(race, tasks_of, evaluate, candidates, known)
+            callbacks = Callbacks(self, X, y, params)
+            work = Work(self, Race(schedule), evaluate, candidates, folds, callbacks, journal)
+            work.deadline = deadline
+            self._race(work)
         self._choose(refit_metric)
         if self.refit:
             self._refit(X, y, routed["estimator"]["fit"], callbacks)
@@ -201,17 +222,23 @@ class _HalvingSearchCV(BaseSearchCV):
         self._validate_params()
         X, y = indexable(X, y)
         routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
-        splits = self._splits(X, y, routed["splitter"]["split"])
+        splits = self._splits(X, y, routed["splitter"]["split"], 0)
         levels = self._ladder(_num_samples(X), self._labels(y), len(splits))
         return self._plan(levels, np.random.RandomState(0))[1]
 
     # -- 1. what is searched, on what ---------------------------------------------------------
 
-    def _splits(self, X: Any, y: Any, split_params: dict[str, Any]) -> list[tuple[Any, Any]]:
-        """The folds, made once, so that a shuffling cv without a seed is the same for everyone."""
+    def _splits(
+        self, X: Any, y: Any, split_params: dict[str, Any], seed: int
+    ) -> list[tuple[Any, Any]]:
+        """The folds, made once, so that they are the same for everyone."""
         if _num_samples(X) == 0:
             raise ValueError("X has 0 samples; a search needs at least one row for every fold")
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        if getattr(cv, "random_state", 0) is None:
+            # A cv that shuffles without a seed follows the search's, so that a journal can go on.
+            cv = copy(cv)
+            cv.random_state = seed
         expected = cv.get_n_splits(X, y, **split_params)
         splits = list(cv.split(X, y, **split_params))
         if len(splits) != expected:
@@ -232,10 +259,12 @@ class _HalvingSearchCV(BaseSearchCV):
         kind = type_of_target(y)
         return np.asarray(y).ravel() if kind in ("binary", "multiclass") else None
 
-    def _seed(self) -> int:
+    def _seed(self, journal: Journal | None) -> int:
         """Frozen at the start of ``fit``; an int draws what RandomizedSearchCV draws with it."""
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
+        if journal is not None and journal.header is not None:
+            return journal.header["seed"]
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _space(self) -> spaces.Space:
@@ -304,22 +333,22 @@ class _HalvingSearchCV(BaseSearchCV):
 
     def _resource(
         self,
-        X: Any,
+        n_samples: int,
         labels: np.ndarray | None,
         splits: list[tuple[Any, Any]],
         folds: list[int],
-        rng: np.random.RandomState,
+        seed: int,
     ) -> Rows | Parameter:
         if self.resource != "n_samples":
             return Parameter(splits, self.resource)
         return Rows(
             splits,
-            _num_samples(X),
+            n_samples,
             self.schedule_.levels,
             folds,
             labels=labels,
             newest_first=isinstance(self.cv, TimeSeriesSplit),
-            seed=rng.randint(2**31 - 1),
+            seed=seed,
         )
 
     def _options(self, scorers: Any, routed: Any) -> dict[str, Any]:
@@ -334,17 +363,13 @@ class _HalvingSearchCV(BaseSearchCV):
             "verbose": self.verbose,
         }
 
-    @contextmanager
-    def _models(self) -> Iterator[Models | None]:
-        """Where fitted models wait for the next rung, gone afterwards whatever happens."""
+    def _models(self, folder: str) -> Models | None:
+        """Where fitted models wait for the next rung."""
         if self.continue_training is True:
             self._check_continuation()
         if self.continue_training is False or self.resource == "n_samples":
-            yield None
-            return
-        # A folder of its own: workers of a search that was killed may still write to theirs.
-        with TemporaryDirectory(prefix="skhalving-", ignore_cleanup_errors=True) as folder:
-            yield Models(folder)
+            return None
+        return Models(_folder(folder, "models"))
 
     def _check_continuation(self) -> None:
         if self.resource == "n_samples":
@@ -360,69 +385,75 @@ class _HalvingSearchCV(BaseSearchCV):
                 "every rung, or teach it with skhalving.register_continuation"
             )
 
+    def _deadline(self) -> float:
+        """When ``max_time`` is over, as ``time.time()`` has it."""
+        if self.max_time is None:
+            return inf
+        limit: Any = self.max_time
+        seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
+        if not seconds > 0:
+            raise ValueError(f"max_time={self.max_time!r} must be above 0 seconds, or None")
+        return time.time() + seconds
+
+    def _limit(self, folder: str) -> TimeLimit | None:
+        if self.fit_timeout is None:
+            return None
+        if not hasattr(signal, "setitimer"):
+            raise ValueError(
+                f"fit_timeout={self.fit_timeout} needs a system with alarm signals; pass None"
+            )
+        return TimeLimit(float(self.fit_timeout), _folder(folder, "late"), os.getpid())
+
+    def _fingerprint(
+        self, X: Any, y: Any, params: dict[str, Any], splits: list[Any], candidates: list[Any]
+    ) -> dict[str, Any]:
+        """All that scores depend on, and what of the schedule may not change under them."""
+        return {
+            "skhalving": metadata.version("skhalving"),
+            "scikit-learn": sklearn.__version__,
+            "data": fingerprint_of_data(X, y, params),
+            "splits": fingerprint_of_data(splits),
+            "estimator": stable(self.estimator),
+            "space": stable(self._space()),
+            "scoring": stable(self.scoring),
+            "refit": stable(self.refit),
+            "error_score": stable(self.error_score),
+            "return_train_score": self.return_train_score,
+            "continue_training": self.continue_training,
+            "resource": self.resource,
+            "factor": int(self.factor),
+            "folds": self.folds,
+            "min_resources": str(self.min_resources),
+            "max_resources": self.max_resources_,
+            "n_candidates": len(candidates),
+        }
+
     # -- 3. the race --------------------------------------------------------------------------
 
-    def _race(
-        self,
-        race: Race,
-        tasks_of: Callable[[Trial], list[Task]],
-        evaluate: Evaluate,
-        candidates: list[dict[str, Any]],
-        known: dict[Task, Any],
-        callbacks: Callbacks,
-    ) -> None:
-        log = Log(race, self.resource)
-        levels = race.schedule.levels
-        saved: set[Task] = set()
-        faults: set[str] = set()
-
-        def arguments(task: Task) -> tuple[Any, ...]:
-            below = (a for a in self.n_resources_ if task._replace(amount=a) in saved)
-            progress = {
-                "split_progress": (task.fold, self.n_splits_),
-                "candidate_progress": (task.candidate, len(candidates)),
-                **callbacks.leaf(),
-            }
-            return candidates[task.candidate], max(below, default=0), progress
-
-        def record(task: Task, outcome: dict[str, Any]) -> None:
-            if outcome.pop("saved", False):
-                saved.add(task)
-            if fault := outcome.pop("fault", None):
-                faults.add(fault)
-
-        @contextmanager
-        def level(trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
-            here = trials[0].level
-            if evaluate.models is not None and here > 0:
-                standing = {task.candidate for trial in trials for task in tasks_of(trial)}
-                evaluate.models.drop_all_but(standing, levels[here - 1].n_resources)
-            callbacks.level_begins(
-                f"{len(trials)} candidates, {self.resource}={levels[here].n_resources}, "
-                f"{levels[here].n_folds} of {self.n_splits_} folds",
-                len(tasks),
+    def _race(self, work: Work) -> None:
+        """To its end, or its time limit; whatever stops it, ``cv_results_`` has what is known."""
+        try:
+            whole = run(
+                work.race, work, work.known, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch
             )
-            yield
-            callbacks.level_ends()
-            line = log.level(trials, tasks)
-            if self.verbose > 0:
-                print(line)
-
-        run(
-            race,
-            tasks_of,
-            evaluate,
-            arguments,
-            self._steer,
-            known,
-            record=record,
-            parallel={"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch},
-            level=level,
-        )
-        if faults:
+        except BaseException:
+            if work.race.scores:
+                self._tabulate(work)
+            raise
+        _warn_or_raise_about_fit_failures(work.outcomes(), self.error_score)
+        self._tabulate(work)
+        if not whole:
+            left = self.schedule_.n_fits - len(work.known)
+            warnings.warn(
+                f"max_time={self.max_time} was reached: {left} of {self.schedule_.n_fits} "
+                "evaluations were not run; the best is that of the highest level with results",
+                UserWarning,
+                stacklevel=4,
+            )
+        if work.faults:
             warnings.warn(
                 "Training started from scratch on some rungs, since a model could not be kept "
-                f"between them: {'; '.join(sorted(faults))}",
+                f"between them: {'; '.join(sorted(work.faults))}",
                 UserWarning,
                 stacklevel=4,
             )
@@ -440,41 +471,13 @@ class _HalvingSearchCV(BaseSearchCV):
 
     # -- 4. the results -----------------------------------------------------------------------
 
-    def _finish(
-        self,
-        race: Race,
-        tasks_of: Callable[[Trial], list[Task]],
-        evaluate: Evaluate,
-        candidates: list[dict[str, Any]],
-        known: dict[Task, Any],
-    ) -> None:
+    def _tabulate(self, work: Work) -> None:
         """``cv_results_`` from what is known."""
-        rows = []
-        for trial in sorted(race.scores):
-            amount = race.rung(trial).n_resources
-            rows.append(
-                Row(
-                    candidate=trial.candidate,
-                    bracket=trial.bracket,
-                    iter=race.schedule.iter(trial.bracket, trial.level),
-                    level=trial.level,
-                    n_resources=amount,
-                    params={**candidates[trial.candidate], **evaluate.resource.params(amount)},
-                    outcomes={task.fold: known[task] for task in tasks_of(trial)},
-                )
-            )
-        # A fold kept on the next level counts once.
-        fits = {
-            (row.candidate, fold, row.n_resources): outcome
-            for row in rows
-            for fold, outcome in row.outcomes.items()
-        }
-        outcomes = list(fits.values())
-        _warn_or_raise_about_fit_failures(outcomes, self.error_score)
+        outcomes = work.outcomes()
         if callable(self.scoring):
             _insert_error_scores(outcomes, self.error_score)
         self.multimetric_ = isinstance(outcomes[0]["test_scores"], dict)
-        self.cv_results_ = cv_results(rows, self.n_splits_)
+        self.cv_results_ = cv_results(work.rows(), self.n_splits_)
 
     def _choose(self, refit_metric: str) -> None:
         """The best among the rows at full resource."""
@@ -512,6 +515,11 @@ class _HalvingSearchCV(BaseSearchCV):
         self.best_estimator_ = best
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
+
+
+def _folder(*parts: str) -> str:
+    os.mkdir(path := os.path.join(*parts))
+    return path
 
 
 class HyperbandSearchCV(_HalvingSearchCV):

@@ -467,7 +467,7 @@ def test_models_are_gone_afterwards(counting, end):
     before, seen = folders(), []
 
     def score(model, X, y):
-        seen.append(len(os.listdir((folders() - before).pop())))
+        seen.append(len(os.listdir((folders() - before).pop() + "/models")))
         if end is not None and len(seen) == 20:
             raise end("now")
         return model.quality
@@ -495,7 +495,7 @@ def test_models_of_losers_are_dropped(counting):
     before, seen = folders(), {}
 
     def score(model, X, y):
-        names = os.listdir((folders() - before).pop())
+        names = os.listdir((folders() - before).pop() + "/models")
         seen.setdefault(model.n_steps, names)
         return model.quality
 
