@@ -68,7 +68,9 @@ def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], 
         "verbose": 0,
     }
     # Without models to go on from: every number is from scratch.
-    evaluate = Evaluate(estimator, X, y, resource, options, models=None, families={}, top=top)
+    evaluate = Evaluate(
+        estimator, X, y, resource, options, models=None, families={}, top=top, limit=None
+    )
     return evaluate, folds, levels
 
 

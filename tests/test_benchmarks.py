@@ -15,7 +15,7 @@ from skhalving import schedule as plans
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import live, methods, replay, report
+from benchmarks import live, methods, replay, report, tabulate
 from benchmarks.replay import TABLES, Table, halving, hyperband, random_search
 from benchmarks.tasks import TASKS
 
@@ -149,6 +149,17 @@ def test_a_table_of_a_task_needs_no_package_to_be_named():
 @pytest.fixture
 def small_task():
     return replace(TASKS["digits_rows"], n_rows=240)
+
+
+def test_a_new_table_is_one_that_replay_knows(small_task, tmp_path):
+    small = replace(small_task, n_rows=600)
+    arrays = tabulate.tabulate(small, 50, 60)
+    np.savez_compressed(tmp_path / "digits_rows.npz", **arrays)
+    table = Table.read(tmp_path / "digits_rows.npz")
+    assert len(table) == 50
+    assert table.levels[-1] == arrays["n_samples"] == 450
+    assert table.knows(hyperband()(table))
+    assert table.knows(halving(factor=2)(table))
 
 
 @pytest.mark.parametrize("method", ["RandomizedSearchCV", "SuccessiveHalvingSearchCV"])
