@@ -153,13 +153,13 @@ def small_task():
 
 def test_a_new_table_is_one_that_replay_knows(small_task, tmp_path):
     small = replace(small_task, n_rows=600)
-    arrays = tabulate.tabulate(small, 50, 60)
+    arrays = tabulate.tabulate(small, 3, 60)
     np.savez_compressed(tmp_path / "digits_rows.npz", **arrays)
     table = Table.read(tmp_path / "digits_rows.npz")
-    assert len(table) == 50
+    assert len(table) == 3
     assert table.levels[-1] == arrays["n_samples"] == 450
-    assert table.knows(hyperband()(table))
-    assert table.knows(halving(factor=2)(table))
+    assert table.knows(halving(3, folds="all")(table))
+    assert table.knows(halving(3, factor=2)(table))
 
 
 @pytest.mark.parametrize("method", ["RandomizedSearchCV", "SuccessiveHalvingSearchCV"])
