@@ -166,23 +166,23 @@ class Outcome(NamedTuple):
 def replay(schedule: Schedule, table: Table, candidates: np.ndarray) -> Outcome:
     """Race ``candidates``, rows of a table, through a schedule."""
     race = Race(schedule)
-    columns = [table.column(level) for level in schedule.levels]
+    levels = schedule.levels
+    columns = [table.column(level) for level in levels]
     paid: dict[tuple[int, int], dict[int, float]] = {}
     cost = 0.0
     while wave := race.wave():
         for trial in wave:
-            rung, row = race.rung(trial), candidates[trial.candidate]
-            column = columns[trial.level]
-            for fold in range(rung.n_folds):
+            row, column = candidates[trial.candidate], columns[trial.level]
+            n_folds = levels[trial.level].n_folds
+            for fold in range(n_folds):
                 fits = paid.setdefault((trial.candidate, fold), {})
                 if column not in fits:
                     before = max(fits.values(), default=0.0) if table.continues else 0.0
                     cost += table.cost[row, column, fold] - before
                     fits[column] = table.CF[row, column, fold]
-            race.tell(trial, table.means[row, column, rung.n_folds - 1])
-    top = {t.candidate: s for t, s in race.scores.items() if t.level == len(schedule.levels) - 1}
-    winner = max(top, key=lambda candidate: np.nan_to_num(top[candidate], nan=-np.inf))
-    return Outcome(int(candidates[winner]), cost, race)
+            race.tell(trial, table.means[row, column, n_folds - 1])
+    finalists = [candidates[t.candidate] for t in race.scores if t.level == len(levels) - 1]
+    return Outcome(int(max(finalists, key=table.quality.__getitem__)), cost, race)
 
 
 # -- the rules of the schedule that are compared ---------------------------------------------------

@@ -317,7 +317,7 @@ TASKS = {
                 "logistic__class_weight": [None, "balanced"],
             },
         ),
-        Task("flights_rows", flights, boosting, BOOSTING_SPACE),
+        Task("flights_rows", flights, boosting, BOOSTING_SPACE, n_rows=120_000),
         Task(
             "flights_iterations",
             flights,

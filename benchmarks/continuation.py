@@ -1,0 +1,288 @@
+"""What going on with training saves, and what keeping the models between rungs costs.
+
+    OMP_NUM_THREADS=1 python -m benchmarks.continuation
+
+Each search runs with ``continue_training="auto"`` and ``False`` in turn. ``False`` is
+``fit(max_iter=amount)`` for SGD and MLP, which could stop early; it is told not to, so both train
+as many epochs. "Same chain" compares with what ``"auto"`` does where it finds no model: ``amount``
+times ``partial_fit``. "Seconds" are the ``fit_time`` of all evaluations, so they include keeping
+models; ratios are medians over pairs of runs. The ratio of processor time is of whole searches and
+suffers less from neighbours.
+"""
+
+import os
+import pickle
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import joblib
+import numpy as np
+import scipy.sparse as sp
+from catboost import CatBoostClassifier
+from joblib.externals.loky import get_reusable_executor
+from lightgbm import LGBMClassifier
+from sklearn.datasets import load_digits
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.feature_selection import SelectFromModel
+from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import StratifiedShuffleSplit
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from xgboost import XGBClassifier
+
+from benchmarks.replay import markdown
+from skhalving import SuccessiveHalvingSearchCV
+from skhalving.continuation import Models
+
+MOST, N_CANDIDATES = 81, 27
+SIZES = (1, 10, 32, 100)
+
+digits, digit = load_digits(return_X_y=True)
+odd = digit % 2
+
+
+def hashed(X: np.ndarray, n_columns: int) -> Any:
+    """One column for each value of each pixel, spread as a text would be by hashing."""
+    rows, pixels = np.nonzero(X)
+    columns = (17 * pixels + X[rows, pixels].astype(int)) * 2654435761 % n_columns
+    return sp.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(X), n_columns))
+
+
+# -- going on ---------------------------------------------------------------------------------
+
+
+class Case(NamedTuple):
+    """A search: what is rationed, and 27 values of another parameter."""
+
+    name: str
+    estimator: Any
+    resource: str
+    searched: str
+    values: Any
+    X: Any = digits
+    y: Any = odd
+    same_chain: bool = False
+    repeats: int = 5
+
+
+LEAVES, ALPHAS = range(1, 28), np.logspace(-6, 0, N_CANDIDATES)
+TREES = ("n_estimators", "min_samples_leaf", LEAVES)
+EPOCHS = ("max_iter", "alpha", ALPHAS)
+
+forest, extra_trees = RandomForestClassifier(random_state=0), ExtraTreesClassifier(random_state=0)
+boosting = GradientBoostingClassifier(random_state=0)
+hist_boosting = HistGradientBoostingClassifier(random_state=0)
+sgd = SGDClassifier(tol=None, random_state=0)
+mlp = MLPClassifier(tol=0, n_iter_no_change=1_000_000, random_state=0)
+xgboost, lightgbm = XGBClassifier(n_jobs=1), LGBMClassifier(n_jobs=1, verbose=-1)
+catboost = CatBoostClassifier(
+    iterations=MOST, thread_count=1, verbose=0, allow_writing_files=False, random_state=0
+)
+selected_forest = Pipeline(
+    [("select", SelectFromModel(ExtraTreesClassifier(20, random_state=0))), ("forest", forest)]
+)
+neighbours = BaggingClassifier(KNeighborsClassifier(algorithm="brute"), random_state=0)
+
+XGBOOST = (xgboost, "n_estimators", "max_depth", range(2, 29))
+NEIGHBOURS = (neighbours, "n_estimators", "max_samples", np.linspace(0.5, 1, N_CANDIDATES))
+many_digits, wide_digits = np.tile(digits, (5, 1)), hashed(digits, 2**16)
+
+CASES = [
+    Case("random forest", forest, *TREES),
+    Case("extra trees", extra_trees, *TREES),
+    Case("gradient boosting", boosting, *TREES),
+    Case("hist gradient boosting", hist_boosting, "max_iter", "min_samples_leaf", LEAVES),
+    Case("SGD", sgd, *EPOCHS),
+    Case("MLP", mlp, *EPOCHS),
+    Case("XGBoost", *XGBOOST),
+    Case("LightGBM", lightgbm, "n_estimators", "min_child_samples", range(2, 29)),
+    Case("CatBoost", catboost, "iterations", "learning_rate", np.linspace(0.05, 0.5, N_CANDIDATES)),
+    Case("forest after a selection", selected_forest, *(f"forest__{n}" for n in TREES[:2]), LEAVES),
+    Case("SGD, same chain", sgd, *EPOCHS, same_chain=True),
+    Case("MLP, same chain", mlp, *EPOCHS, same_chain=True, repeats=3),
+    Case(
+        "SGD, 10 classes, 5 times the rows", sgd, *EPOCHS, many_digits, np.tile(digit, 5), repeats=3
+    ),
+    Case("XGBoost, 10 classes", *XGBOOST, y=digit, repeats=3),
+    Case("bagged neighbours", *NEIGHBOURS, repeats=3),
+    Case("SGD, 10 classes, 65536 columns", sgd, *EPOCHS, wide_digits, digit, repeats=3),
+]
+
+
+class Run(NamedTuple):
+    """Seconds, of which spent on models; megabytes at the peak; units by the schedule."""
+
+    fit: float
+    wall: float
+    processor: float
+    models: float
+    peak: float
+    units: int
+    units_continued: int
+
+
+def run(case: Case, going_on: bool) -> Run:
+    search = SuccessiveHalvingSearchCV(
+        case.estimator,
+        {case.searched: list(case.values)},
+        resource=case.resource,
+        min_resources=3,
+        max_resources=MOST,
+        n_candidates=N_CANDIDATES,
+        folds="all",
+        cv=StratifiedShuffleSplit(n_splits=1, test_size=0.25, random_state=0),
+        refit=False,
+        continue_training="auto" if going_on or case.same_chain else False,
+        random_state=0,
+    )
+    spent: list[float] = []
+    lost = not going_on and case.same_chain
+    forget_peak()
+    with (
+        patch.object(Models, "save", timed(Models.save, spent)),
+        patch.object(Models, "load", timed(Models.load, spent)),
+        patch.object(Models, "load", lambda *_: None) if lost else nullcontext(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")  # MLP says that it has not converged
+        start, started = time.perf_counter(), time.process_time()
+        search.fit(case.X, case.y)
+        wall, processor = time.perf_counter() - start, time.process_time() - started
+    assert search.cv_results_["continued"].any() == going_on
+    rungs = search.schedule_.brackets[0].rungs
+    done = [0, *(rung.n_resources for rung in rungs)]
+    return Run(
+        search.cv_results_["mean_fit_time"].sum() - lost * sum(spent),
+        wall,
+        processor,
+        sum(spent),
+        peak(),
+        sum(rung.n_candidates * rung.n_resources for rung in rungs),
+        sum(r.n_candidates * (r.n_resources - d) for r, d in zip(rungs, done, strict=False)),
+    )
+
+
+def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
+    def wrapper(*args: Any) -> Any:
+        start = time.perf_counter()
+        try:
+            return function(*args)
+        finally:
+            spent.append(time.perf_counter() - start)
+
+    return wrapper
+
+
+def forget_peak() -> None:
+    """So that ``peak`` is that of what follows (Linux; elsewhere there is none)."""
+    if os.path.exists("/proc/self/clear_refs"):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> float:
+    """The most memory that the process has held, in MB."""
+    if not os.path.exists("/proc/self/status"):
+        return float("nan")
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
+
+
+def going_on_row(case: Case) -> list[str]:
+    pairs = []
+    for i in range(case.repeats):
+        order = (True, False) if i % 2 == 0 else (False, True)
+        runs = {how: run(case, how) for how in order}
+        pairs.append((runs[True], runs[False]))
+    on, scratch = (Run(*np.median(runs, axis=0)) for runs in zip(*pairs, strict=True))
+    ratios = [a.fit / b.fit for a, b in pairs]
+    return [
+        case.name,
+        f"{on.fit:.2f} ({on.wall:.2f})",
+        f"{scratch.fit:.2f} ({scratch.wall:.2f})",
+        f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        f"{np.median([a.processor / b.processor for a, b in pairs]):.2f}",
+        f"{on.units_continued / on.units:.2f}",
+        f"{on.models:.2f}",
+        f"{on.peak:.0f}, {scratch.peak:.0f}",
+    ]
+
+
+# -- keeping a model --------------------------------------------------------------------------
+
+
+def models_of(megabytes: int) -> Iterator[tuple[str, Any]]:
+    """A forest, thousands of objects, and a linear model, one array."""
+    noise = np.random.RandomState(0).randint(0, 10, len(digit))
+    few = RandomForestClassifier(4, random_state=0).fit(digits, noise)
+    n_trees = round(4e6 * megabytes / len(pickle.dumps(few, protocol=5)))
+    yield "forest", RandomForestClassifier(n_trees, random_state=0).fit(digits, noise)
+    linear = SGDClassifier(random_state=0).fit(digits, odd)
+    linear.coef_ = np.random.RandomState(0).normal(size=(10, megabytes * 12_500))
+    yield "one array", linear
+
+
+def milliseconds(function: Callable[..., Any], *args: Any, repeats: int = 5) -> float:
+    def once() -> float:
+        start = time.perf_counter()
+        function(*args)
+        return time.perf_counter() - start
+
+    return 1000 * float(np.median([once() for _ in range(repeats)]))
+
+
+def returned(path: str, model_too: bool) -> Any:
+    """On a worker: read a model, and hand it back or not."""
+    with open(path, "rb") as file:
+        model = pickle.load(file)
+    return model if model_too else None
+
+
+def keeping_rows() -> Iterator[list[str]]:
+    executor = get_reusable_executor(max_workers=1)
+
+    def through_pipe(path: str, model_too: bool) -> None:
+        executor.submit(returned, path, model_too).result()
+
+    for megabytes in SIZES:
+        for kind, model in models_of(megabytes):
+            with tempfile.TemporaryDirectory() as folder:
+                models, key = Models(folder), (0, 0, 0)
+                path, other = models._path(key), os.path.join(folder, "joblib")
+                save = milliseconds(models.save, key, model)
+                load = milliseconds(models.load, key)
+                dump = milliseconds(joblib.dump, model, other)
+                undump = milliseconds(joblib.load, other)
+                through_pipe(path, False)
+                pipe = [
+                    milliseconds(through_pipe, path, model_too, repeats=3)
+                    for model_too in (True, False)
+                ]
+                size = os.path.getsize(path) / 1e6
+            figures = (save, load, dump, undump, pipe[0] - pipe[1])
+            yield [f"{kind}, {size:.0f} MB", *(f"{figure:.1f}" for figure in figures)]
+    executor.shutdown()
+
+
+def main() -> None:
+    head = ["estimator", "going on: s (wall)", "scratch: s (wall)", "ratio (range)"]
+    head += ["processor", "ideal", "on models: s", "peak MB: both"]
+    print(markdown(head, [going_on_row(case) for case in CASES]), flush=True)
+    head = ["model", "save: ms", "load: ms", "joblib.dump: ms", "joblib.load: ms", "pipe: ms"]
+    print("\n" + markdown(head, keeping_rows()))
+
+
+if __name__ == "__main__":
+    main()
