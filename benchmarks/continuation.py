@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -47,7 +48,7 @@ from benchmarks.replay import markdown
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.continuation import Models
 
-MOST, N_CANDIDATES = 81, 27
+MOST, N_CANDIDATES, REPEATS = 81, 27, 3
 SIZES = (1, 10, 32, 100)
 
 digits, digit = load_digits(return_X_y=True)
@@ -75,7 +76,6 @@ class Case(NamedTuple):
     X: Any = digits
     y: Any = odd
     same_chain: bool = False
-    repeats: int = 5
 
 
 LEAVES, ALPHAS = range(1, 28), np.logspace(-6, 0, N_CANDIDATES)
@@ -96,7 +96,6 @@ selected_forest = Pipeline(
 )
 neighbours = BaggingClassifier(KNeighborsClassifier(algorithm="brute"), random_state=0)
 
-XGBOOST = (xgboost, "n_estimators", "max_depth", range(2, 29))
 NEIGHBOURS = (neighbours, "n_estimators", "max_samples", np.linspace(0.5, 1, N_CANDIDATES))
 many_digits, wide_digits = np.tile(digits, (5, 1)), hashed(digits, 2**16)
 
@@ -107,18 +106,15 @@ CASES = [
     Case("hist gradient boosting", hist_boosting, "max_iter", "min_samples_leaf", LEAVES),
     Case("SGD", sgd, *EPOCHS),
     Case("MLP", mlp, *EPOCHS),
-    Case("XGBoost", *XGBOOST),
+    Case("XGBoost", xgboost, "n_estimators", "max_depth", range(2, 29)),
     Case("LightGBM", lightgbm, "n_estimators", "min_child_samples", range(2, 29)),
     Case("CatBoost", catboost, "iterations", "learning_rate", np.linspace(0.05, 0.5, N_CANDIDATES)),
     Case("forest after a selection", selected_forest, *(f"forest__{n}" for n in TREES[:2]), LEAVES),
     Case("SGD, same chain", sgd, *EPOCHS, same_chain=True),
-    Case("MLP, same chain", mlp, *EPOCHS, same_chain=True, repeats=3),
-    Case(
-        "SGD, 10 classes, 5 times the rows", sgd, *EPOCHS, many_digits, np.tile(digit, 5), repeats=3
-    ),
-    Case("XGBoost, 10 classes", *XGBOOST, y=digit, repeats=3),
-    Case("bagged neighbours", *NEIGHBOURS, repeats=3),
-    Case("SGD, 10 classes, 65536 columns", sgd, *EPOCHS, wide_digits, digit, repeats=3),
+    Case("MLP, same chain", mlp, *EPOCHS, same_chain=True),
+    Case("SGD, 10 classes, 5 times the rows", sgd, *EPOCHS, many_digits, np.tile(digit, 5)),
+    Case("bagged neighbours", *NEIGHBOURS),
+    Case("SGD, 10 classes, 65536 columns", sgd, *EPOCHS, wide_digits, digit),
 ]
 
 
@@ -202,7 +198,7 @@ def peak() -> float:
 
 def going_on_row(case: Case) -> list[str]:
     pairs = []
-    for i in range(case.repeats):
+    for i in range(REPEATS):
         order = (True, False) if i % 2 == 0 else (False, True)
         runs = {how: run(case, how) for how in order}
         pairs.append((runs[True], runs[False]))
@@ -226,9 +222,10 @@ def going_on_row(case: Case) -> list[str]:
 def models_of(megabytes: int) -> Iterator[tuple[str, Any]]:
     """A forest, thousands of objects, and a linear model, one array."""
     noise = np.random.RandomState(0).randint(0, 10, len(digit))
-    few = RandomForestClassifier(4, random_state=0).fit(digits, noise)
-    n_trees = round(4e6 * megabytes / len(pickle.dumps(few, protocol=5)))
-    yield "forest", RandomForestClassifier(n_trees, random_state=0).fit(digits, noise)
+    forest = RandomForestClassifier(4, random_state=0).fit(digits, noise)
+    copies = round(1e6 * megabytes / len(pickle.dumps(forest, protocol=5)))
+    forest.estimators_ = [deepcopy(tree) for tree in forest.estimators_ * copies]
+    yield "forest", forest
     linear = SGDClassifier(random_state=0).fit(digits, odd)
     linear.coef_ = np.random.RandomState(0).normal(size=(10, megabytes * 12_500))
     yield "one array", linear
@@ -266,10 +263,7 @@ def keeping_rows() -> Iterator[list[str]]:
                 dump = milliseconds(joblib.dump, model, other)
                 undump = milliseconds(joblib.load, other)
                 through_pipe(path, False)
-                pipe = [
-                    milliseconds(through_pipe, path, model_too, repeats=3)
-                    for model_too in (True, False)
-                ]
+                pipe = [milliseconds(through_pipe, path, model_too) for model_too in (True, False)]
                 size = os.path.getsize(path) / 1e6
             figures = (save, load, dump, undump, pipe[0] - pipe[1])
             yield [f"{kind}, {size:.0f} MB", *(f"{figure:.1f}" for figure in figures)]

@@ -1,8 +1,8 @@
 """Run the methods for real, a task, a method and a seed at a time, and write down what came out.
 
 Every run is a line of ``live.jsonl``: CPU seconds of the process tree, the score of the answer at
-full resource over all folds, and its score on the rows held out. A run that is in the file is not
-run again, so the figures grow with every budget.
+full resource over all folds, and its score on the rows held out; or the error, also of a package
+that is missing. A run that is in the file is not run again, so the figures grow with every budget.
 """
 
 from __future__ import annotations
@@ -83,11 +83,11 @@ def machine() -> dict[str, Any]:
 
 def run_one(task: Task, method: str, seed: int, limit: float) -> dict[str, Any]:
     """One line of the record."""
-    X, X_test, y, y_test = task.load()
-    problem = Problem(task, X, y, task.splits(X, y), seed)
     line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed, **machine()}
-    start, wall = cpu_seconds(), time.perf_counter()
     try:
+        X, X_test, y, y_test = task.load()
+        problem = Problem(task, X, y, task.splits(X, y), seed)
+        start, wall = cpu_seconds(), time.perf_counter()
         with time_limit(limit):
             params = METHODS[method](problem)
     except OutOfTime:

@@ -22,7 +22,7 @@ from benchmarks.replay import (
     report,
 )
 from benchmarks.replay import figures as replayed
-from benchmarks.tasks import N_SPLITS, TASKS
+from benchmarks.tasks import N_SPLITS, TASKS, Task
 
 DOCS = Path(__file__).parents[1] / "docs"
 RANDOM = "RandomizedSearchCV"
@@ -167,12 +167,11 @@ def task_table(tables: Sequence[Table]) -> str:
     rows = []
     for table in tables:
         task = TASKS[table.name]
-        X, X_test, _, _ = task.load()
         rows.append(
             [
                 task.name,
                 type(task.estimator()).__name__ + steps(task.estimator()),
-                f"{X.shape[0] + X_test.shape[0]:,}",
+                n_rows(task),
                 "classes" if task.is_classification else "numbers",
                 task.resource,
                 str(len(task.space)),
@@ -182,6 +181,13 @@ def task_table(tables: Sequence[Table]) -> str:
         )
     head = ["task", "estimator", "rows", "target", "resource", "parameters", "tabulated", "CPU s"]
     return markdown(head, rows)
+
+
+def n_rows(task: Task) -> str:
+    try:
+        return f"{sum(len(y) for y in task.load()[2:]):,}"
+    except ImportError as error:
+        return f"needs {error.name}"
 
 
 def steps(estimator: Any) -> str:
