@@ -22,7 +22,7 @@ import numpy as np
 
 try:
     import fcntl
-except ImportError:  # Windows has no record locks: nothing stops a second process there
+except ImportError:  # Windows has no such locks: nothing stops a second process there
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 1
@@ -49,7 +49,6 @@ class Journal:
 
     def __init__(self, path: Any) -> None:
         self.path = os.fspath(path)
-        # Record locks belong to a process: workers that were forked do not keep them alive.
         self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             self._lock()
@@ -62,7 +61,7 @@ class Journal:
         if fcntl is None:
             return
         try:
-            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise BlockingIOError(
                 error.errno, "another process is using the journal; give each its own", self.path
@@ -177,10 +176,10 @@ def _plain(value: Any) -> Any:
 
 def stable(value: Any) -> str:
     """A text that is the same for equal values in every process, as close to the code as can be."""
-    if value is None or isinstance(value, (str, bool, int, float, complex, bytes)):
-        return repr(value)
     if isinstance(value, np.generic):
         return repr(value.item())
+    if value is None or isinstance(value, (str, bool, int, float, complex, bytes)):
+        return repr(value)
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{stable(k)}: {stable(v)}" for k, v in value.items()) + "}"
     if isinstance(value, (list, tuple)):

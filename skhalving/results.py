@@ -113,5 +113,6 @@ def _mean_and_std(rows: Sequence[Row], table: np.ndarray) -> tuple[np.ndarray, n
         block = table[np.ix_(here, sorted(rows[here[0]].outcomes))]
         mean[here] = block.mean(axis=1)
         # Written out, so that it is bit for bit the number that GridSearchCV gives.
-        std[here] = np.sqrt(np.average((block - mean[here, np.newaxis]) ** 2, axis=1))
+        with np.errstate(invalid="ignore"):  # infinite scores are reported once, as non-finite
+            std[here] = np.sqrt(np.average((block - mean[here, np.newaxis]) ** 2, axis=1))
     return mean, std
