@@ -71,8 +71,7 @@ class Table:
             found = {name: arrays[name] for name in ("S", "CF", "CS", "levels")}
             found["CO"] = arrays["CO"] if "CO" in arrays else np.zeros_like(found["CF"])
         task = TASKS.get(path.stem)
-        continues = task is not None and task.resource != "n_samples"
-        return cls(path.stem, **found, continues=continues)
+        return cls(path.stem, **found, continues=task is not None and task.continues)
 
     def __len__(self) -> int:
         return len(self.S)
@@ -491,7 +490,7 @@ def report(tables: list[Table], n_seeds: int) -> str:
 
 
 def continuing(tables: list[Table], n_seeds: int) -> list[str]:
-    """The tables of iterations, with training that goes on between rungs and from scratch."""
+    """The tables of trees, with training that goes on between rungs and from scratch."""
     on = [table for table in tables if table.continues]
     if not on:
         return []
@@ -502,7 +501,7 @@ def continuing(tables: list[Table], n_seeds: int) -> list[str]:
             found[name] = compare({name: rule}, on, n_seeds)[name]
             found[f"{name}, from scratch"] = compare({name: rule}, off, n_seeds)[name]
     rows = [row_of(name, of) for name, of in found.items()]
-    return ["### What does continuing save? (tables of iterations)", markdown(HEAD, rows)]
+    return ["### What does continuing save? (trees and boosting)", markdown(HEAD, rows)]
 
 
 def cuts_table(rule: Rule, tables: list[Table], n_seeds: int) -> str:

@@ -123,6 +123,7 @@ def details(table: Table, runs: Runs, found: dict[str, dict[str, Figures]]) -> s
 REPLAYED = {
     "HyperbandSearchCV": hyperband(),
     "HyperbandSearchCV, folds='all'": hyperband(folds="all"),
+    "HyperbandSearchCV, from scratch": hyperband(),
     "SuccessiveHalvingSearchCV": halving(),
     "SuccessiveHalvingSearchCV, folds='all'": halving(folds="all"),
 }

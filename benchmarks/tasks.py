@@ -59,6 +59,10 @@ class Task:
 
     n_rows : int, default=None
         Take so many rows of the data, drawn at random; None means all.
+
+    continues : bool, default=False
+        Whether a model that goes on from a rung is the model from scratch, for the difference of
+        the two in cost: true of trees, not of epochs by ``partial_fit``.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Task:
     space: dict[str, Any]
     resource: str = "n_samples"
     n_rows: int | None = None
+    continues: bool = False
 
     def load(self) -> tuple[Any, Any, np.ndarray, np.ndarray]:
         """X to search on, X held out, y to search on, y held out; shuffled."""
@@ -292,6 +297,7 @@ TASKS = {
             forest,
             {**TREES_SPACE, "criterion": ["gini", "entropy"]},
             resource="n_estimators",
+            continues=True,
         ),
         Task(
             "votes_logistic",
@@ -325,6 +331,7 @@ TASKS = {
             BOOSTING_SPACE,
             resource="max_iter",
             n_rows=80_000,
+            continues=True,
         ),
         Task(
             "diamonds_boosting",
@@ -332,6 +339,7 @@ TASKS = {
             encoded_boosting,
             of_step("boost", BOOSTING_SPACE),
             resource="boost__max_iter",
+            continues=True,
         ),
         Task(
             "diamonds_lightgbm",
