@@ -522,9 +522,207 @@ def _folder(*parts: str) -> str:
     return path
 
 
+_PARAMETERS = """
+Parameters
+----------
+estimator : estimator object
+    With a ``score`` method, unless ``scoring`` is given. Cloned for every evaluation.
+
+param_distributions : dict or list of dict, default=None
+    Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``). A
+    space of lists alone is a grid: every point enters once. Anything else is sampled, each
+    configuration once.
+
+param_grid : dict or list of dict, default=None
+    The same under the name that ``GridSearchCV`` has for it. Exactly one of the two is given.
+
+resource : str, default="n_samples"
+    What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or an
+    integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
+
+min_resources : int or "auto", default="auto"
+    The least that any rung gives, in rows or units of the parameter. "auto": what makes four levels
+    in all, and for rows never fewer than two of each class for each fold.
+
+max_resources : int or "auto", default="auto"
+    What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
+
+factor : int, default=3
+    One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
+
+n_candidates : int or "auto", default="auto"
+    Candidates in all. "auto": every point of a grid, else {default}. Fewer than a bracket needs to
+    fill its lowest rungs start on a higher one.
+
+folds : {{"grow", "all"}}, default="grow"
+    "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all of
+    them at full resource and keeps the score of the first. "all": every rung has all folds, as
+    published.
+
+continue_training : bool or "auto", default="auto"
+    Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
+    "auto": where it is known how (see :func:`register_continuation`). False: every rung starts from
+    scratch. True: an error where it is not known how. ``best_estimator_`` is always fitted from
+    scratch.
+
+scoring : str, callable, list, tuple, dict or None, default=None
+    As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,
+    or by the first where ``refit`` is a callable or False.
+
+n_jobs : int, default=None
+    Evaluations at a time, through joblib and whatever backend is active. The results are the same
+    for every value.
+
+refit : bool, str or callable, default=True
+    As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone, and
+    returns a position among them.
+
+cv : int, cross-validation generator or iterable, default=None
+    As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are made
+    once. One that shuffles without a seed gets the search's.
+
+verbose : int, default=0
+    Above 0: a line for each level. Above 1: also one for each fit.
+
+pre_dispatch : int or str, default="2*n_jobs"
+    Tasks that joblib takes ahead.
+
+random_state : int, RandomState instance or None, default=None
+    Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
+    repeat.
+
+journal : path-like, default=None
+    A file that each finished evaluation is written to. Run again with the same file, the same
+    search goes on from there, also with more candidates or a larger maximum.
+
+max_time : float or timedelta, default=None
+    Seconds. Nothing starts after that, less the time that the refit is expected to take; at least
+    one candidate is evaluated. What could not be run is said in a warning.
+
+fit_timeout : float, default=None
+    Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
+    stopped by an alarm in the main thread of its process. Compiled code may not hear that: on loky
+    the worker process is then ended, half as long again and a second later; with ``n_jobs=1`` it is
+    waited for. On backends that use threads it is an error.
+
+error_score : "raise" or float, default=nan
+    Score of a fit that fails. NaN is never promoted ahead of a number.
+
+return_train_score : bool, default=False
+    Whether ``cv_results_`` has training scores.
+
+Attributes
+----------
+cv_results_ : dict of str to array
+    A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
+    ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
+    ``continued`` (whether training went on from the rung below). ``split*`` columns are NaN for
+    folds that the rung did not use; means are over those used. ``rank_test_*`` compares the level
+    first: rank 1 is the best at full resource.
+
+schedule_ : Schedule
+    What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
+
+n_resources_ : list of int
+    The levels' resource, lowest first.
+
+min_resources_, max_resources_ : int
+    The first and the last of them.
+
+n_candidates_ : list of int
+    Candidates on each level.
+
+best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
+multimetric_, classes_, n_features_in_, feature_names_in_
+    As in ``GridSearchCV``.
+
+Raises
+------
+ValueError
+    From ``fit``, if an argument or the data does not allow the search; if every fit failed, with
+    the tracebacks; if the journal is that of another search, with what differs.
+KeyboardInterrupt
+    From ``fit``, with what is known so far in ``cv_results_``.
+"""
+
+
 class HyperbandSearchCV(_HalvingSearchCV):
+    __doc__ = f"""Search with Hyperband: many candidates on little, the best of them on more.
+
+Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive halving
+run together: the first starts with many candidates on the least resource, the last with few on all
+of it, so that nothing is staked on little resource telling good from bad.
+
+.. versionadded:: 0.1
+{_PARAMETERS.format(default="as many as Hyperband asks for")}
+See Also
+--------
+SuccessiveHalvingSearchCV : The most exploratory bracket alone; cheaper.
+hyperband : The same for a plain function.
+
+References
+----------
+Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel Bandit-Based Approach to
+Hyperparameter Optimization. JMLR 18, Algorithm 1.
+
+Examples
+--------
+>>> from scipy.stats import loguniform
+>>> from sklearn.datasets import load_iris
+>>> from sklearn.svm import SVC
+>>> from skhalving import HyperbandSearchCV
+>>> X, y = load_iris(return_X_y=True)
+>>> space = {{"C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-4, 1e1)}}
+>>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
+>>> search.best_score_ > 0.95
+np.True_
+>>> print(search.schedule_)
+bracket  rung  candidates  resource  folds
+      0     0           9        50      1
+            1           3       150      1
+            2           1       150      5
+      1     0           5       150      1
+            1           1       150      5
+      2     0           3       150      5
+"""
+
     _brackets = staticmethod(plans.hyperband)
 
 
 class SuccessiveHalvingSearchCV(_HalvingSearchCV):
+    __doc__ = f"""Search with successive halving: one bracket, from many candidates to the best.
+
+The most exploratory of the brackets that :class:`HyperbandSearchCV` runs. It finds more for its
+cost where little resource already tells good candidates from bad, and nothing where it does not.
+
+.. versionadded:: 0.1
+{_PARAMETERS.format(default="``factor**s`` for s steps of the ladder")}
+See Also
+--------
+HyperbandSearchCV : Also starts with fewer candidates on more.
+successive_halving : The same for a plain function.
+
+References
+----------
+Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
+Optimization. AISTATS, Algorithm 1.
+
+Examples
+--------
+>>> from sklearn.datasets import load_iris
+>>> from sklearn.ensemble import RandomForestClassifier
+>>> from skhalving import SuccessiveHalvingSearchCV
+>>> X, y = load_iris(return_X_y=True)
+>>> search = SuccessiveHalvingSearchCV(
+...     RandomForestClassifier(n_estimators=27, random_state=0),
+...     {{"max_depth": [1, 2, 3], "max_features": [1, 2, 4]}},
+...     resource="n_estimators",
+...     cv=3,
+... ).fit(X, y)
+>>> search.n_resources_, search.n_candidates_
+([9, 27, 27], [9, 3, 1])
+>>> search.best_params_["n_estimators"]
+27
+"""
+
     _brackets = staticmethod(plans.successive_halving)
