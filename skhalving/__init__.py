@@ -1,12 +1,14 @@
 """Hyperband and successive halving as scikit-learn search estimators."""
 
 from skhalving.continuation import register_continuation
+from skhalving.display import HalvingDisplay
 from skhalving.functions import hyperband, successive_halving
 from skhalving.schedule import hyperband_schedule
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV
 
 __version__ = "0.1.0"
 __all__ = [
+    "HalvingDisplay",
     "HyperbandSearchCV",
     "SuccessiveHalvingSearchCV",
     "hyperband",
