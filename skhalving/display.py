@@ -317,7 +317,8 @@ class HalvingDisplay:
             # Areas are to each other as the numbers, down to what can be seen.
             self.ax_.scatter(levels, [b] * len(n), np.maximum(250 * np.array(n) / most, 8), color)
             for level, number in zip(levels, n, strict=True):
-                self.ax_.annotate(f"{number}\n", (level, b), ha="center", fontsize="small")
+                above: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
+                self.ax_.annotate(str(number), (level, b), (0, 9), fontsize="small", **above)
         self.ax_.set_yticks(range(n_brackets), [f"bracket {b}" for b in range(n_brackets)])
         self.ax_.set_ylim(n_brackets - 0.5, -0.7)
         self._level_axis()
@@ -380,7 +381,7 @@ class HalvingDisplay:
         self.ax_.grid(axis="y", alpha=0.3)
         # Above the axes it covers no data.
         above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
-        self.ax_.legend(fontsize="small", frameon=False, columnspacing=1, **above)
+        self.ax_.legend(fontsize="small", frameon=False, handlelength=1, columnspacing=1, **above)
 
 
 def _metric(search: Any, metric: str | None) -> str:
