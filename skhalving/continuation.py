@@ -261,9 +261,9 @@ Key = tuple[int, int, int]
 class Models:
     """Fitted models on their way from rung to rung: files of one folder, for the workers alone.
 
-    A model is kept under (candidate, fold, amount). It never travels through the parent: 100 MB
-    cost 796 ms through the results' pipe and 31 ms as a file. Nor is it a task's argument, which
-    would arrive as a read-only memory map.
+    A model is kept under (candidate, fold, amount). It never travels through the parent, where 100
+    MB cost three times a file's time (``benchmarks/continuation.py``). Nor is it a task's argument,
+    which would arrive as a read-only memory map.
     """
 
     def __init__(self, folder: str) -> None:
@@ -275,10 +275,9 @@ class Models:
     def save(self, key: Key, model: Any) -> str | None:
         """Keep a model; say why not if that cannot be."""
         try:
-            packed = pickling.dumps(model)
             temporary = f"{self._path(key)}-{os.getpid()}"
             with open(temporary, "wb") as file:
-                file.write(packed)
+                pickling.dump(model, file)
             os.replace(temporary, self._path(key))
         except Exception as error:
             return f"{type(error).__name__}: {error}"
@@ -288,7 +287,7 @@ class Models:
         """The model, or None if it is not there or cannot be read."""
         try:
             with open(self._path(key), "rb") as file:
-                return pickling.loads(file.read())
+                return pickling.load(file)
         except Exception:
             return None
 

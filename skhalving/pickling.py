@@ -10,12 +10,12 @@ except ImportError:  # joblib before 1.6 carries its own
     from joblib.externals import cloudpickle
 
 
-def dumps(value: Any) -> bytes:
-    """Protocol 5: large arrays are not copied on their way into the bytes."""
-    return cloudpickle.dumps(value, protocol=5)
+def dump(value: Any, file: Any) -> None:
+    """Protocol 5, straight into the file: large arrays are not copied on the way."""
+    cloudpickle.dump(value, file, protocol=5)
 
 
-loads = cloudpickle.loads
+load = cloudpickle.load
 
 
 class Carried:
@@ -30,8 +30,8 @@ class Carried:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self._packed is None:
-            self._packed = dumps(self._value)
+            self._packed = cloudpickle.dumps(self._value, protocol=5)
         return Carried, (None, self._packed)
 
     def open(self) -> Any:
-        return self._value if self._packed is None else loads(self._packed)
+        return self._value if self._packed is None else cloudpickle.loads(self._packed)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 # Deeper ladders lose on real estimators, whose cost does not shrink with the resource: boosting on
@@ -82,7 +83,7 @@ class Schedule:
     def n_fits(self) -> int:
         return sum(self.fits_at(level) for level in range(len(self.levels)))
 
-    @property
+    @cached_property
     def levels(self) -> tuple[Level, ...]:
         tallest = max(self.brackets, key=lambda bracket: len(bracket.rungs))
         return tuple(Level(rung.n_resources, rung.n_folds) for rung in tallest.rungs)

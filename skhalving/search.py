@@ -579,8 +579,8 @@ folds : {{"grow", "all"}}, default="grow"
 continue_training : bool or "auto", default="auto"
     Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
     "auto": where it is known how (see :func:`register_continuation`). False: every rung starts from
-    scratch. True: an error where it is not known how. ``best_estimator_`` is always fitted from
-    scratch.
+    scratch, which costs more and finds the same. True: an error where it is not known how.
+    ``best_estimator_`` is always fitted from scratch.
 
 scoring : str, callable, list, tuple, dict or None, default=None
     As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,

@@ -1,0 +1,100 @@
+"""What a search costs beside its fits: against bare joblib, and against GridSearchCV.
+
+    python benchmarks/overhead.py
+
+Candidates that cost nothing (a DummyClassifier), five folds, one rung. Each round runs all three in
+turn, so that the ratios hold on a noisy machine; the table has medians, and their range.
+"""
+
+import statistics
+import sys
+import time
+import warnings
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.utils.parallel import Parallel, delayed
+
+from skhalving import SuccessiveHalvingSearchCV
+from skhalving.sklearn_private import _fit_and_score
+
+X = np.random.RandomState(0).normal(size=(200, 5))
+y = np.arange(200) % 2
+ESTIMATOR = DummyClassifier()
+
+
+def bare(grid, n_jobs):
+    """The tasks alone, as GridSearchCV makes them."""
+    splits = list(StratifiedKFold(5).split(X, y))
+    scorer = check_scoring(ESTIMATOR)
+    Parallel(n_jobs=n_jobs)(
+        delayed(_fit_and_score)(
+            clone(ESTIMATOR),
+            X,
+            y,
+            scorer=scorer,
+            train=train,
+            test=test,
+            verbose=0,
+            parameters={"constant": value},
+            fit_params=None,
+            score_params=None,
+            return_times=True,
+        )
+        for value in grid["constant"]
+        for train, test in splits
+    )
+
+
+def ours(grid, n_jobs):
+    search = SuccessiveHalvingSearchCV(
+        ESTIMATOR, grid, folds="all", min_resources=len(X), n_jobs=n_jobs, refit=False
+    )
+    search.fit(X, y)
+
+
+def stock(grid, n_jobs):
+    GridSearchCV(ESTIMATOR, grid, n_jobs=n_jobs, refit=False).fit(X, y)
+
+
+def seconds(function, *arguments):
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def compare(n_candidates, n_jobs, rounds, functions=(bare, ours, stock)):
+    """Seconds of each function, a row a round."""
+    grid = {"constant": list(range(n_candidates))}
+    ours({"constant": list(range(8))}, n_jobs)  # the workers start
+    return [[seconds(function, grid, n_jobs) for function in functions] for _ in range(rounds)]
+
+
+def spread(values):
+    return f"{statistics.median(values):6.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def main(rounds=5):
+    warnings.simplefilter("ignore")
+    print(
+        f"{'evaluations':>11} {'n_jobs':>6} {'bare s':>8} {'ours s':>8} {'GridSearchCV s':>15}",
+        end="",
+    )
+    print(f"{'ours / bare':>24}{'ours / GridSearchCV':>24}")
+    for n_candidates, times in ((200, rounds), (1000, rounds), (4000, max(1, rounds // 2))):
+        for n_jobs in (1, 2):
+            table = compare(n_candidates, n_jobs, times)
+            medians = [statistics.median(column) for column in zip(*table, strict=True)]
+            print(
+                f"{5 * n_candidates:>11} {n_jobs:>6} {medians[0]:>8.2f} {medians[1]:>8.2f}", end=""
+            )
+            print(f" {medians[2]:>15.2f}", end="")
+            print(f"{spread([our / b for b, our, _ in table]):>24}", end="")
+            print(f"{spread([our / s for _, our, s in table]):>24}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
