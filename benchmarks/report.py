@@ -34,7 +34,8 @@ INTRODUCTION = """\
 Written by a command, from runs on one machine; nothing on this page was typed in:
 
     pip install ".[bench]"
-    python -m benchmarks --budget 3600
+    python -m benchmarks.tabulate TASK --configurations N --seconds S    # once; tables are stored
+    python -m benchmarks --budget SECONDS --seeds {seeds}    # live runs add up in live.jsonl
 
 All methods get the same {splits} folds of the same rows, one core, and no refit. *Cost* is CPU
 seconds of the process tree. *Quality* is the score of the configuration returned, at full resource
@@ -47,8 +48,9 @@ the best, so the speed-up of a method that goes beyond is a lower bound.
 """
 
 LIVE = """\
-Up to {n_seeds} seeds a task, as many as the budget allowed; the first table is over the tasks on
-which a method was run. So few seeds are rough: see how far from 1 `RandomizedSearchCV` itself is,
+Up to {n_seeds} seeds a task, as many as the budget allowed, the cheapest tasks first: which are not
+those where a search has most to save. The first table is over the tasks on which a method was run,
+so compare methods within a task. So few seeds are rough: see how far from 1 `RandomizedSearchCV` itself is,
 and read the others beside it, since with the same seed it and ours draw the same configurations.
 The replay below has hundreds of seeds.
 """
@@ -259,7 +261,7 @@ def page(tables: list[Table], n_seeds: int) -> str:
     lines = recorded()
     runs = runs_by_task(lines)
     found = live_figures(runs, tables)
-    parts = [INTRODUCTION.format(splits=N_SPLITS)]
+    parts = [INTRODUCTION.format(splits=N_SPLITS, seeds=n_seeds).rstrip()]
     parts += ["## Tasks", task_table(tables)]
     parts.append(
         "`CPU s` is what one configuration costs, all folds, at full resource; `tabulated` how "
@@ -268,7 +270,7 @@ def page(tables: list[Table], n_seeds: int) -> str:
     if found:
         parts += [
             "## Live runs",
-            LIVE.format(n_seeds=N_SEEDS),
+            LIVE.format(n_seeds=N_SEEDS).rstrip(),
             summary(found),
             "![Quality against cost](benchmarks.png)",
             "### Who did not come to an end",
