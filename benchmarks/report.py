@@ -50,9 +50,9 @@ the best, so the speed-up of a method that goes beyond is a lower bound.
 LIVE = """\
 Up to {n_seeds} seeds a task, as many as the budget allowed, the cheapest tasks first: which are not
 those where a search has most to save. The first table is over the tasks on which a method was run,
-so compare methods within a task. So few seeds are rough: see how far from 1 `RandomizedSearchCV` itself is,
-and read the others beside it, since with the same seed it and ours draw the same configurations.
-The replay below has hundreds of seeds.
+so compare methods within a task. So few seeds are rough: see how far from 1 `RandomizedSearchCV`
+itself is, and read the others beside it, since with the same seed it and ours draw the same
+configurations. The replay below has hundreds of seeds.
 """
 
 
