@@ -5,7 +5,7 @@ or more tasks, one for each fold. The result of a task is kept under (candidate,
 fold that a candidate was scored on at the same amount is never run again, nor is what a journal
 knows.
 
-When a worker dies, loky takes everything in flight down with it. What had arrived is kept, and what
+When a worker dies, everything in flight is lost to joblib. What had arrived is kept, and what
 was lost runs again one at a time, so that the culprit is known: a task that kills its worker twice,
 running alone, has failed.
 """
@@ -17,7 +17,6 @@ import time
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from math import inf
 from traceback import format_exc
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 
 from sklearn.utils.parallel import Parallel, delayed
 
+from skhalving.joblib_private import is_dead_worker, report_dead_workers
 from skhalving.race import Race, Trial
 
 
@@ -74,7 +74,7 @@ class Job:
 
     def failed(self, task: Task, reason: str) -> Any:
         """The result of a task that took its worker down."""
-        raise BrokenProcessPool(f"{task}: {reason}")
+        raise RuntimeError(f"{task}: {reason}")
 
 
 def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
@@ -96,6 +96,7 @@ def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
         the data out again.
     """
     with _parallel(**parallel) as pool:
+        report_dead_workers(pool)
         while wave := race.wave():
             parts = {trial: job.tasks_of(trial) for trial in wave}
             trials_of: dict[Task, list[Trial]] = defaultdict(list)
@@ -108,6 +109,8 @@ def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
                 # Whatever the time limit, one candidate is evaluated.
                 exempt = () if known else parts[wave[0]]
                 for task, result in _results(pool, job, todo, exempt):
+                    if isinstance(result, Exception):
+                        raise result
                     job.record(task, result)
                     known[task] = result
                     _tell(race, job, known, parts, trials_of[task])
@@ -146,22 +149,26 @@ def _results(
             with _closing_quietly(pool(_calls(job, batch, arguments, exempt, started))) as results:
                 for task, result in results:
                     arrived.add(task)
-                    if isinstance(result, Exception):
-                        raise result
                     if result is not None:
                         yield task, result
             done = set(batch)
-        except BrokenProcessPool:
+        except Exception as error:
+            if not is_dead_worker(error):
+                raise
             done, lost = set(arrived), [task for task in started if task not in arrived]
-            for task in lost:
-                kills[task] += len(batch) == 1
-                late = job.is_late(task)
-                if late or kills[task] == 2:
-                    reason = "it ran over fit_timeout" if late else "it killed its worker twice"
-                    yield task, job.failed(task, reason)
-                    done.add(task)
-            if not any(job.is_late(task) for task in lost):
+            guilty = [task for task in lost if task in getattr(error, "arguments", ())]
+            if guilty:  # dask names the task, after trying it on several workers
+                error.recover()  # type: ignore[attr-defined]
+            guilty += [task for task in lost if job.is_late(task)]
+            if not guilty:
                 suspects += [task for task in lost if task not in suspects]
+                kills.update(lost if len(batch) == 1 else ())
+                guilty = [task for task in lost if kills[task] == 2]
+            for task in guilty:
+                late = job.is_late(task)
+                reason = "it ran over fit_timeout" if late else "it killed its worker twice"
+                yield task, job.failed(task, reason)
+                done.add(task)
         suspects = [task for task in suspects if task not in done]
         left = [task for task in left if task not in done and task not in suspects]
 
