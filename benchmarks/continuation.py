@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.continuation
 
-Each search runs with ``continue_training="auto"`` and ``False`` in turn. ``False`` is
+Each search runs with ``continue_training=True`` and ``False`` in turn. ``False`` is
 ``fit(max_iter=amount)`` for SGD and MLP, which could stop early; it is told not to, so both train
-as many epochs. "Same chain" compares with what ``"auto"`` does where it finds no model: ``amount``
+as many epochs. "Same chain" compares with what ``True`` does where it finds no model: ``amount``
 times ``partial_fit``. "Seconds" are the ``fit_time`` of all evaluations, so they include keeping
 models; ratios are medians over pairs of runs. The ratio of processor time is of whole searches and
 suffers less from neighbours.
@@ -141,7 +141,7 @@ def run(case: Case, going_on: bool) -> Run:
         folds="all",
         cv=StratifiedShuffleSplit(n_splits=1, test_size=0.25, random_state=0),
         refit=False,
-        continue_training="auto" if going_on or case.same_chain else False,
+        continue_training=going_on or case.same_chain,
         random_state=0,
     )
     spent: list[float] = []

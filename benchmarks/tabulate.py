@@ -69,7 +69,16 @@ def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], 
     }
     # Without models to go on from: every number is from scratch.
     evaluate = Evaluate(
-        estimator, X, y, resource, options, models=None, families={}, top=top, limit=None
+        estimator,
+        X,
+        y,
+        resource,
+        options,
+        models=None,
+        families={},
+        insist=False,
+        top=top,
+        limit=None,
     )
     return evaluate, folds, levels
 

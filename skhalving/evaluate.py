@@ -93,6 +93,9 @@ class Evaluate:
     families : dict
         How estimators go on; sent along, since a worker knows nothing of what was registered here.
 
+    insist : bool
+        Go on also where that is known to cost more than it saves.
+
     top : int
         The largest amount, from which nobody goes on.
 
@@ -107,6 +110,7 @@ class Evaluate:
     options: dict[str, Any]
     models: Models | None
     families: Families
+    insist: bool
     top: int
     limit: TimeLimit | None
 
@@ -125,14 +129,14 @@ class Evaluate:
     ) -> dict[str, Any]:
         params = {**params, **self.resource.params(task.amount)}
         estimator = clone(self.estimator)
-        if not isinstance(self.resource, Parameter):
+        if self.models is None or not isinstance(self.resource, Parameter):
             return self._fit_and_score(estimator, task, params, progress)
         # Parameters may be estimators, which stay unfitted themselves.
         candidate = clone(estimator).set_params(**clone(params, safe=False))
         family = family_of(candidate, self.resource.name, self.families)
-        if family is None:
+        if family is None or not (family.auto or self.insist):
             return self._fit_and_score(estimator, task, params, progress)
-        return self._grow(self.resource.name, family, candidate, task, done, progress)
+        return self._grow(self.models, self.resource.name, family, candidate, task, done, progress)
 
     def _fit_and_score(
         self, estimator: Any, task: Any, params: dict[str, Any] | None, progress: dict[str, Any]
@@ -151,6 +155,7 @@ class Evaluate:
 
     def _grow(
         self,
+        models: Models,
         name: str,
         family: Family,
         estimator: Any,
@@ -158,10 +163,10 @@ class Evaluate:
         done: int,
         progress: dict[str, Any],
     ) -> dict[str, Any]:
-        """Train from the model that is kept, or from scratch in the way of the family: for some, a
-        chain of epochs is not what one ``fit`` is, and a rung must mean one thing."""
-        start, models = time.perf_counter(), self.models
-        kept = models.load((task.candidate, task.fold, done)) if done and models else None
+        """Train from the model that is kept, or from scratch in the way of the family: a chain of
+        epochs is not what one ``fit`` is, and a rung must mean one thing."""
+        start = time.perf_counter()
+        kept = models.load((task.candidate, task.fold, done)) if done else None
         had = 0 if kept is None else done
         model = estimator if kept is None else kept
         seconds = time.perf_counter() - start
@@ -169,7 +174,7 @@ class Evaluate:
             outcome = self._fit_and_score(model, task, None, progress)
         start = time.perf_counter()
         fault = None
-        if models and task.amount < self.top and outcome["fit_error"] is None:
+        if task.amount < self.top and outcome["fit_error"] is None:
             fault = models.save(tuple(task), model)
             outcome["saved"] = fault is None
         elif done and not had:

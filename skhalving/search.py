@@ -193,6 +193,7 @@ class _HalvingSearchCV(BaseSearchCV):
                 options=self._options(scorers, routed),
                 models=self._models(folder),
                 families={} if self.resource == "n_samples" else FAMILIES,
+                insist=self.continue_training is True,
                 top=self.max_resources_,
                 limit=self._limit(folder),
             )
@@ -578,8 +579,9 @@ folds : {{"grow", "all"}}, default="grow"
 
 continue_training : bool or "auto", default="auto"
     Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
-    "auto": where it is known how (see :func:`register_continuation`). False: every rung starts from
-    scratch, which costs more and finds the same. True: an error where it is not known how.
+    "auto": where it is known how (see :func:`register_continuation`) and pays. True: also epochs of
+    SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data costs more than it
+    saves; an error where it is not known how. False: every rung starts from scratch.
     ``best_estimator_`` is always fitted from scratch.
 
 scoring : str, callable, list, tuple, dict or None, default=None

@@ -252,6 +252,7 @@ def test_epochs_seen_are_the_resource(estimator, parameter, data):
     """Read from the model itself; and a model that is lost on the way makes no difference."""
     resource = "m__max_iter" if isinstance(estimator, Pipeline) else "max_iter"
     options = {"resource": resource, "max_resources": 18, "cv": KFold(2), "random_state": 0}
+    options["continue_training"] = True
     search = SuccessiveHalvingSearchCV(
         estimator,
         {parameter: list(np.linspace(1e-4, 1e-2, 9))},
@@ -270,8 +271,9 @@ def test_epochs_seen_are_the_resource(estimator, parameter, data):
     ids=str,
 )
 def test_a_chain_of_epochs_is_the_same_in_any_pieces(estimator, monkeypatch):
-    """From scratch, by choice or for want of the model (then one warning): equal scores."""
+    """Where no model is found, the whole chain runs from scratch: equal scores, one warning."""
     options = {"resource": "max_iter", "max_resources": 18, "random_state": 0, "refit": False}
+    options["continue_training"] = True
 
     def search():
         return SuccessiveHalvingSearchCV(
@@ -279,7 +281,6 @@ def test_a_chain_of_epochs_is_the_same_in_any_pieces(estimator, monkeypatch):
         )
 
     going_on = search().fit(X, y)
-    assert columns(search().set_params(continue_training=False).fit(X, y)) == columns(going_on)
     monkeypatch.setattr(Models, "load", lambda self, key: None)
     with pytest.warns(
         UserWarning, match="from scratch on some rungs.*the model was not found"
@@ -305,6 +306,22 @@ def test_what_cannot_go_on_is_left_alone(model):
     """scikit-learn refuses these combinations; they start from scratch."""
     resource = "n_estimators" if isinstance(model, BaggingClassifier) else "max_iter"
     assert family_of(model, resource) is None
+
+
+@pytest.mark.parametrize("model", [SGDClassifier(random_state=0), MLPClassifier(random_state=0)])
+def test_auto_leaves_cheap_epochs_alone(model):
+    """One ``fit`` a rung is cheaper than a ``partial_fit`` an epoch, unless asked for by True."""
+    search = SuccessiveHalvingSearchCV(
+        model.set_params(tol=None) if isinstance(model, SGDClassifier) else model,
+        {"alpha": list(np.linspace(1e-4, 1, 9))},
+        resource="max_iter",
+        max_resources=18,
+        refit=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # stopped before convergence
+        assert not search.fit(X, y).cv_results_["continued"].any()
+    assert search.set_params(continue_training=True).fit(X, y).cv_results_["continued"].any()
 
 
 class CountingScaler(TransformerMixin, BaseEstimator):
@@ -432,7 +449,7 @@ def test_fit_parameters_reach_the_last_step():
 def test_the_same_on_every_backend(backend):
     """Models are found by whichever worker goes on with them."""
     options = {"resource": "max_iter", "max_resources": 18, "cv": 3, "random_state": 0}
-    options["refit"] = False
+    options |= {"refit": False, "continue_training": True}
     space = {"alpha": list(np.linspace(1e-4, 1, 18))}
     alone = HyperbandSearchCV(SGDClassifier(random_state=0), space, **options).fit(X, y)
     with joblib.parallel_config(backend=backend, n_jobs=2):
@@ -452,6 +469,7 @@ def test_large_models_go_on_in_workers():
         max_resources=6,
         cv=2,
         folds="all",
+        continue_training=True,
         n_jobs=2,
         refit=False,
     ).fit(wide, labels)

@@ -63,6 +63,7 @@ SEARCHES = {
         {"alpha": list(np.logspace(-5, 0, 27))},
         resource="max_iter",
         max_resources=18,
+        continue_training=True,
         cv=3,
         random_state=0,
         refit=False,
