@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import TransformerMixin, clone, is_classifier
-from sklearn.compose import TransformedTargetRegressor
 from sklearn.pipeline import Pipeline
 
 from skhalving import pickling
@@ -186,6 +185,8 @@ def register_continuation(
 
 def family_of(model: Any, resource: str, families: Families = FAMILIES) -> Family | None:
     """How ``model`` goes on by ``resource``, or None: from scratch."""
+    from sklearn.compose import TransformedTargetRegressor  # loads linear models, half our import
+
     *path, parameter = resource.split("__")
     for step in path:
         if isinstance(model, Pipeline) and model.steps[-1][0] == step:
@@ -240,9 +241,7 @@ def _transform(transformer: Any, X: Any, y: Any = None, **fit_params: Any) -> An
 
 
 @contextmanager
-def _into_target_regressor(
-    model: TransformedTargetRegressor, step: str, fitted: bool
-) -> Iterator[Any]:
+def _into_target_regressor(model: Any, step: str, fitted: bool) -> Iterator[Any]:
     """To the regressor that it fits, a clone of its parameter: clone to the one that is kept."""
     template = getattr(model, step)
     regressor = model.regressor_ if fitted else clone(template)
