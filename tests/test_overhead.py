@@ -1,7 +1,6 @@
 """What a search costs beside its fits stays small: generous bounds, so that a doubling shows."""
 
 import runpy
-import statistics
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,12 @@ overhead = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "overhe
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_close_to_bare_joblib(n_jobs):
-    """500 evaluations that cost nothing: within 1.6 times the tasks alone, by the median of 3."""
-    table = overhead["compare"](100, n_jobs, 3, (overhead["bare"], overhead["ours"]))
-    assert statistics.median(ours / bare for bare, ours in table) < 1.6
+    """500 evaluations that cost nothing: once in five, within 1.5 times the tasks alone.
+
+    Noise only adds, so the least of the ratios is the one to bound.
+    """
+    table = overhead["compare"](100, n_jobs, 5, (overhead["bare"], overhead["ours"]))
+    assert min(ours / bare for bare, ours in table) < 1.5
 
 
 def test_nothing_grows_faster_than_linearly():
