@@ -1,0 +1,50 @@
+"""Sphinx, with ``sphinx-build -W -b html docs docs/_build``: a warning is an error."""
+
+import warnings
+from importlib.util import find_spec
+
+import skhalving
+
+project = "skhalving"
+author = "The skhalving developers"
+copyright = author  # noqa: A001
+version = release = skhalving.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "examples"]
+
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# The public names have a page of their own, where each is shown with its methods.
+autosummary_generate = False
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+# Every example is run, not only those named plot_*, and one that fails fails the build. Without
+# torch its example would exit, and take the whole build with it, so it is shown and not run.
+run_examples = r"\.py$" if find_spec("torch") else r"/(?!torch_)\w+\.py$"
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": run_examples,
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "min_reported_time": 0,
+    "download_all_examples": False,
+}
+# The gallery draws into a window that nobody has.
+warnings.filterwarnings("ignore", message=".*non-interactive.*")
+
+html_theme = "pydata_sphinx_theme"
+html_title = "skhalving"
+html_show_sourcelink = False
+html_theme_options = {"navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}

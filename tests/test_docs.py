@@ -1,0 +1,80 @@
+"""The documentation: its code runs, its words are explained, its pages can be reached."""
+
+import doctest
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(page for page in DOCS.glob("*.md") if "```python" in page.read_text())
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+# What a line of code shown by itself may take for granted.
+GIVEN = """
+from sklearn.datasets import load_digits
+from sklearn.svm import SVC
+from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
+pipeline, space = SVC(), {"C": [1, 2, 3], "gamma": [0.1, 0.2, 0.3]}
+X, y = load_digits(return_X_y=True)
+"""
+
+
+def sections():
+    """(page, the code of a section), in order."""
+    for page in PAGES:
+        for text in re.split(r"^## ", page.read_text(), flags=re.MULTILINE):
+            if blocks := BLOCK.findall(text):
+                title = text.lstrip("# ").partition("\n")[0]
+                marks = [pytest.mark.engines, pytest.mark.slow] if title in ("dask", "ray") else []
+                yield pytest.param(page.stem, blocks, id=f"{page.stem}: {title}", marks=marks)
+
+
+@pytest.fixture(scope="module")
+def names_of():
+    """The names of a page, which its sections share."""
+    names = {}
+
+    def of(page):
+        if page not in names:
+            names[page] = {"__name__": "page"}
+            exec(GIVEN, names[page])
+        return names[page]
+
+    return of
+
+
+def missing(block):
+    """Packages that a block imports and that are not installed."""
+    names = re.findall(r"^(?:>>> )?(?:import|from) (\w+)", block, re.MULTILINE)
+    return [name for name in names if find_spec(name) is None]
+
+
+def run(block, names):
+    """Run a block of statements, or of doctests, whose output must be what the page says."""
+    test = doctest.DocTestParser().get_doctest(block, names, "block", None, 0)
+    if not test.examples:
+        exec(compile(block, "block", "exec"), names)
+        return
+    runner = doctest.DebugRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner.run(test, clear_globs=False)
+    names.update(test.globs)
+
+
+@pytest.mark.parametrize(("page", "blocks"), list(sections()))
+def test_code_of_pages_runs(page, blocks, names_of, tmp_path, monkeypatch):
+    """Every section's code runs, with warnings as errors, and prints what the page says."""
+    if names := sorted({name for block in blocks for name in missing(block)}):
+        pytest.skip(f"needs {', '.join(names)}")
+    monkeypatch.chdir(tmp_path)
+    for block in blocks:
+        run(block, names_of(page))
+    plt.close("all")
+
+
+def test_every_page_can_be_reached_from_the_first():
+    """A page that is in no table of contents is found by nobody."""
+    listed = set(re.findall(r"^(\w+)$", (DOCS / "index.md").read_text(), re.MULTILINE))
+    assert {page.stem for page in DOCS.glob("*.md")} <= listed | {"index"}
