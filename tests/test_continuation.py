@@ -9,6 +9,7 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+import sklearn.linear_model
 from scipy.stats import uniform
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import TransformedTargetRegressor
@@ -306,6 +307,30 @@ def test_what_cannot_go_on_is_left_alone(model):
     """scikit-learn refuses these combinations; they start from scratch."""
     resource = "n_estimators" if isinstance(model, BaggingClassifier) else "max_iter"
     assert family_of(model, resource) is None
+
+
+@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
+def test_passive_aggressive_while_it_exists(kind):
+    """Deprecated in newer versions of scikit-learn, and an epoch family until it is gone."""
+    cls = getattr(sklearn.linear_model, f"PassiveAggressive{kind}", None)
+    if cls is None:
+        pytest.skip("this scikit-learn has no passive-aggressive models")
+    data = (X, y) if kind == "Classifier" else (X_real, y_real)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        search = SuccessiveHalvingSearchCV(
+            cls(random_state=0),
+            {"C": list(np.linspace(0.1, 1, 9))},
+            resource="max_iter",
+            max_resources=18,
+            cv=KFold(2),
+            scoring=epochs,
+            continue_training=True,
+            refit=False,
+        ).fit(*data)
+    results = search.cv_results_
+    assert results["continued"].any()
+    np.testing.assert_array_equal(results["mean_test_score"], results["n_resources"])
 
 
 @pytest.mark.parametrize("model", [SGDClassifier(random_state=0), MLPClassifier(random_state=0)])
