@@ -240,7 +240,7 @@ class _HalvingSearchCV(BaseSearchCV):
         return bundle
 
     def _summary(self) -> str:
-        if not hasattr(self, "cv_results_"):
+        if not hasattr(self, "schedule_"):
             return ""
         return summary_html(self.schedule_, getattr(self, "best_params_", None))
 
