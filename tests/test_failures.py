@@ -178,13 +178,14 @@ def test_ctrl_c_is_quick_and_leaves_no_worker(tmp_path):
                     self.seconds = seconds
 
                 def fit(self, X, y):
-                    with open(os.path.join(sys.argv[1], str(os.getpid())), "w"):
-                        time.sleep(self.seconds)
+                    if self.seconds > 1:
+                        open(os.path.join(sys.argv[1], str(os.getpid())), "w").close()
+                    time.sleep(self.seconds)
                     return super().fit(X, y)
 
             X, y = np.zeros((90, 2)), np.arange(90) % 2
             search = SuccessiveHalvingSearchCV(
-                Slow(), {"seconds": [0.0, 0.01, 0.02, 60.0, 61.0]}, cv=2, n_jobs=2, folds="all",
+                Slow(), {"seconds": [0.3, 0.31, 0.32, 60.0, 61.0]}, cv=2, n_jobs=2, folds="all",
                 min_resources=90,
             )
             print("go", flush=True)
@@ -203,7 +204,9 @@ def test_ctrl_c_is_quick_and_leaves_no_worker(tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout.readline() == "go\n"
-        time.sleep(7)
+        while len(os.listdir(pids)) < 2:
+            time.sleep(0.1)
+        time.sleep(0.5)
         start = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "3\n"
