@@ -501,12 +501,18 @@ def test_large_models_go_on_in_workers():
     assert search.cv_results_["continued"].any()
 
 
+@pytest.fixture
+def own_temporary_folder(tmp_path, monkeypatch):
+    """What other processes put into the common one is none of ours."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
 def folders():
     return set(glob.glob(os.path.join(tempfile.gettempdir(), "skhalving-*")))
 
 
 @pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt])
-def test_models_are_gone_afterwards(counting, end):
+def test_models_are_gone_afterwards(counting, own_temporary_folder, end):
     """After a fit, an exception from outside a fit, and an interrupt."""
     before, seen = folders(), []
 
@@ -534,7 +540,7 @@ def test_models_are_gone_afterwards(counting, end):
     assert max(seen) > 0
 
 
-def test_models_of_losers_are_dropped(counting):
+def test_models_of_losers_are_dropped(counting, own_temporary_folder):
     """On each rung only those who stand have a model: of 27 nine are left, then 3, then 1."""
     before, seen = folders(), {}
 
