@@ -2,6 +2,8 @@
 
 import doctest
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,16 +12,19 @@ import pytest
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page for page in DOCS.glob("*.md") if "```python" in page.read_text())
+ENGINES = ["dask", "ray"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
-# What a line of code shown by itself may take for granted.
-GIVEN = """
+# What the lines on a page that shows no whole program take for granted.
+GIVEN = {
+    "choosing": """
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 pipeline, space = SVC(), {"C": [1, 2, 3], "gamma": [0.1, 0.2, 0.3]}
 X, y = load_digits(return_X_y=True)
 """
+}
 
 
 def sections():
@@ -28,8 +33,8 @@ def sections():
         for text in re.split(r"^## ", page.read_text(), flags=re.MULTILINE):
             if blocks := BLOCK.findall(text):
                 title = text.lstrip("# ").partition("\n")[0]
-                marks = [pytest.mark.engines, pytest.mark.slow] if title in ("dask", "ray") else []
-                yield pytest.param(page.stem, blocks, id=f"{page.stem}: {title}", marks=marks)
+                if title not in ENGINES:
+                    yield pytest.param(page.stem, blocks, id=f"{page.stem}: {title}")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def names_of():
     def of(page):
         if page not in names:
             names[page] = {"__name__": "page"}
-            exec(GIVEN, names[page])
+            exec(GIVEN.get(page, ""), names[page])
         return names[page]
 
     return of
@@ -63,15 +68,31 @@ def run(block, names):
     names.update(test.globs)
 
 
+def skip_if_missing(blocks):
+    if names := sorted({name for block in blocks for name in missing(block)}):
+        pytest.skip(f"needs {', '.join(names)}")
+
+
 @pytest.mark.parametrize(("page", "blocks"), list(sections()))
 def test_code_of_pages_runs(page, blocks, names_of, tmp_path, monkeypatch):
     """Every section's code runs, with warnings as errors, and prints what the page says."""
-    if names := sorted({name for block in blocks for name in missing(block)}):
-        pytest.skip(f"needs {', '.join(names)}")
+    skip_if_missing(blocks)
     monkeypatch.chdir(tmp_path)
     for block in blocks:
         run(block, names_of(page))
     plt.close("all")
+
+
+@pytest.mark.engines
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_code_of_engines_runs(engine, tmp_path):
+    """In a process of its own: ray replaces a backend of joblib for as long as a process lives."""
+    page = (DOCS / "scaling.md").read_text()
+    section = page.partition(f"\n## {engine}\n")[2].partition("\n## ")[0]
+    blocks = BLOCK.findall(page.partition("\n## ")[0]) + BLOCK.findall(section)
+    skip_if_missing(blocks)
+    subprocess.run([sys.executable, "-c", "\n".join(blocks)], cwd=tmp_path, check=True)
 
 
 def test_every_page_can_be_reached_from_the_first():
