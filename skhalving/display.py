@@ -76,8 +76,7 @@ class HalvingDisplay:
     >>> from scipy.stats import loguniform
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.svm import SVC
-    >>> from skhalving import HyperbandSearchCV
-    >>> from skhalving.display import HalvingDisplay
+    >>> from skhalving import HalvingDisplay, HyperbandSearchCV
     >>> X, y = load_iris(return_X_y=True)
     >>> space = {"C": loguniform(1e-2, 1e2)}
     >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
@@ -146,8 +145,7 @@ class HalvingDisplay:
         --------
         >>> from sklearn.datasets import load_iris
         >>> from sklearn.tree import DecisionTreeClassifier
-        >>> from skhalving import SuccessiveHalvingSearchCV
-        >>> from skhalving.display import HalvingDisplay
+        >>> from skhalving import HalvingDisplay, SuccessiveHalvingSearchCV
         >>> X, y = load_iris(return_X_y=True)
         >>> grid = {"max_depth": [1, 2, 3], "min_samples_leaf": [1, 5, 20]}
         >>> tree = DecisionTreeClassifier(random_state=0)
@@ -211,8 +209,7 @@ class HalvingDisplay:
 
         Examples
         --------
-        >>> from skhalving import successive_halving
-        >>> from skhalving.display import HalvingDisplay
+        >>> from skhalving import HalvingDisplay, successive_halving
         >>> def objective(x, resource):
         ...     return (x - 2) ** 2 + 1 / resource
         >>> result = successive_halving(objective, range(9), max_resources=9)

@@ -20,8 +20,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from skhalving import HyperbandSearchCV
-from skhalving.display import HalvingDisplay
+from skhalving import HalvingDisplay, HyperbandSearchCV
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0, stratify=y)
@@ -52,8 +51,8 @@ figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 schedule = HalvingDisplay.from_estimator(search, kind="schedule", ax=ax)
 
 # %%
-# **The time.** The best score with the full resource so far, against the time that the search has
-# spent; the shaded bands are the levels below.
+# **The time.** The best score with the full resource so far, against the seconds that all fits took
+# until then; those of the lower levels come first.
 
 figure, ax = plt.subplots(figsize=(8, 4.0), layout="constrained")
 time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)
