@@ -173,6 +173,8 @@ class _HalvingSearchCV(BaseSearchCV):
             labels = self._labels(y)
             levels = self._ladder(_num_samples(X), labels, len(splits))
             candidates, schedule = self._plan(levels, np.random.RandomState(seed))
+            for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
+                delattr(self, name)  # of an earlier fit, should this one be interrupted
             self.n_splits_ = len(splits)
             self._describe(schedule)
             if journal is not None:

@@ -1,5 +1,7 @@
 """What a search shows while it runs: scikit-learn's callbacks (1.9 or newer) and ``verbose``."""
 
+import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -381,3 +383,38 @@ def test_verbose_shows_a_parameter_as_resource(capsys):
         param_distributions={"bad": [(1000,), (1001,), (1002,)]}
     ).fit(X, y)
     assert "a=9, 3 folds" in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pseudo-terminals")
+def test_progress_in_a_terminal(tmp_path):
+    """What a person sees: a bar for each level with its candidates and resource, all full."""
+    import pty
+
+    pytest.importorskip("sklearn.callback", reason="callbacks came with scikit-learn 1.9")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from sklearn.callback import ProgressBar\n"
+        "from sklearn.dummy import DummyClassifier\n"
+        "from skhalving import SuccessiveHalvingSearchCV\n"
+        "search = SuccessiveHalvingSearchCV(\n"
+        "    DummyClassifier(), {'constant': list(range(9))}, min_resources=30, cv=3\n"
+        ").set_callbacks(ProgressBar())\n"
+        "search.fit(np.zeros((90, 2)), np.arange(90) % 3)\n"
+    )
+    parent, child = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150"}
+    with subprocess.Popen(
+        [sys.executable, script], stdout=child, stderr=child, env=environment
+    ) as process:
+        os.close(child)
+        seen = b""
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(parent, 4096):
+                seen += part
+    os.close(parent)
+    assert process.returncode == 0, seen
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    for level in ("9 candidates, n_samples=30, 1 of 3", "3 candidates, n_samples=90, 1 of 3"):
+        assert level in text
+    assert "100%" in text.splitlines()[-1] or text.count("100%") >= 3

@@ -4,6 +4,7 @@ import os
 import warnings
 
 import joblib
+import joblib.pool
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -35,10 +36,12 @@ def ray_backend():
     ray = pytest.importorskip("ray", reason="ray is an extra")
     from ray.util.joblib import register_ray
 
+    bases = joblib.pool.PicklingPool.__bases__
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     register_ray()
     yield
     ray.shutdown()
+    joblib.pool.PicklingPool.__bases__ = bases  # ray replaces them for the whole process
 
 
 @pytest.fixture(params=["dask", "ray"])
@@ -81,6 +84,17 @@ def test_the_same_as_alone(backend, name):
     assert columns(elsewhere) == columns(alone)
     if name == "epochs":
         assert elsewhere.cv_results_["continued"].any()
+
+
+def test_data_go_to_dask_workers_once(dask_client):
+    """X is scattered, not sent with every task: dask would warn of each large message."""
+    wide = np.zeros((len(X), 4000))
+    with joblib.parallel_config(backend="dask"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        SuccessiveHalvingSearchCV(
+            DummyClassifier(), {"constant": list(range(9))}, cv=3, refit=False
+        ).fit(wide, y)
+    assert not any("large graph" in str(warning.message) for warning in caught)
 
 
 def test_plain_functions(backend):

@@ -160,6 +160,18 @@ def test_an_interrupt_leaves_what_is_known(tmp_path, n_jobs):
     assert len(path.read_text().splitlines()) == 1 + search.schedule_.n_fits
 
 
+def test_an_interrupted_second_fit_leaves_nothing_of_the_first():
+    """``best_*`` of one fit beside ``cv_results_`` of another would mislead."""
+
+    def stop(model, X, y):
+        raise KeyboardInterrupt
+
+    search = SuccessiveHalvingSearchCV(Rough(), {"quality": [0.1, 0.2]}, cv=2).fit(X, y)
+    with pytest.raises(KeyboardInterrupt):
+        search.set_params(scoring=stop).fit(X, y)
+    assert not any(hasattr(search, name) for name in ("best_params_", "best_index_", "cv_results_"))
+
+
 @posix
 def test_ctrl_c_is_quick_and_leaves_no_worker(tmp_path):
     """A real SIGINT to a real search: gone within two seconds, workers too, results kept."""
