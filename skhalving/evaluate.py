@@ -114,10 +114,6 @@ class Evaluate:
     top: int
     limit: TimeLimit | None
 
-    def __sizeof__(self) -> int:
-        # joblib's dask backend sends what is large to the workers once, and asks this.
-        return object.__sizeof__(self) + getattr(self.X, "nbytes", 0)
-
     def __call__(
         self, task: Any, params: dict[str, Any], done: int, progress: dict[str, Any]
     ) -> dict[str, Any]:

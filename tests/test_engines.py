@@ -86,17 +86,6 @@ def test_the_same_as_alone(backend, name):
         assert elsewhere.cv_results_["continued"].any()
 
 
-def test_data_go_to_dask_workers_once(dask_client):
-    """X is scattered, not sent with every task: dask would warn of each large message."""
-    wide = np.zeros((len(X), 4000))
-    with joblib.parallel_config(backend="dask"), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        SuccessiveHalvingSearchCV(
-            DummyClassifier(), {"constant": list(range(9))}, cv=3, refit=False
-        ).fit(wide, y)
-    assert not any("large graph" in str(warning.message) for warning in caught)
-
-
 def test_plain_functions(backend):
     """The functions too."""
     result = successive_halving(lambda x, resource: (x - 5) ** 2, range(9), max_resources=9)
