@@ -70,7 +70,7 @@ def killed_and_resumed(journal, seconds, kills, rng):
         process = start(journal)
         try:
             out, _ = process.communicate(
-                timeout=rng.uniform(0.3, 1.0) * seconds if done < kills else None
+                timeout=rng.uniform(0.2, 0.7) * seconds if done < kills else None
             )
             return json.loads(out), done
         except subprocess.TimeoutExpired:
