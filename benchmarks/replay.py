@@ -169,17 +169,16 @@ def replay(schedule: Schedule, table: Table, candidates: np.ndarray) -> Outcome:
     columns = [table.column(level) for level in levels]
     paid: dict[tuple[int, int], dict[int, float]] = {}
     cost = 0.0
-    while wave := race.wave():
-        for trial in wave:
-            row, column = candidates[trial.candidate], columns[trial.level]
-            n_folds = levels[trial.level].n_folds
-            for fold in range(n_folds):
-                fits = paid.setdefault((trial.candidate, fold), {})
-                if column not in fits:
-                    before = max(fits.values(), default=0.0) if table.continues else 0.0
-                    cost += table.cost[row, column, fold] - before
-                    fits[column] = table.CF[row, column, fold]
-            race.tell(trial, table.means[row, column, n_folds - 1])
+    while trial := race.ask():
+        row, column = candidates[trial.candidate], columns[trial.level]
+        n_folds = levels[trial.level].n_folds
+        for fold in range(n_folds):
+            fits = paid.setdefault((trial.candidate, fold), {})
+            if column not in fits:
+                before = max(fits.values(), default=0.0) if table.continues else 0.0
+                cost += table.cost[row, column, fold] - before
+                fits[column] = table.CF[row, column, fold]
+        race.tell(trial, table.means[row, column, n_folds - 1])
     finalists = [candidates[t.candidate] for t in race.scores if t.level == len(levels) - 1]
     return Outcome(int(max(finalists, key=table.quality.__getitem__)), cost, race)
 

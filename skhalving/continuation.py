@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial, wraps
 from typing import Any, NamedTuple
 
@@ -295,9 +295,14 @@ class Models:
         except Exception:
             return None
 
-    def drop_all_but(self, candidates: set[int], amount: int) -> None:
-        """Remove the models of candidates that lost, and those that others have gone on from."""
+    def drop(self, key: Key) -> None:
+        """Remove a model that another has gone on from."""
+        with suppress(FileNotFoundError):
+            os.remove(self._path(key))
+
+    def keep(self, candidates: set[int]) -> None:
+        """Remove the models of all others: they lost."""
         for name in os.listdir(self._folder):
-            candidate, _, its_amount, *_ = map(int, name.split("-"))
-            if candidate not in candidates or its_amount != amount:
-                os.remove(os.path.join(self._folder, name))
+            if int(name.partition("-")[0]) not in candidates:
+                with suppress(FileNotFoundError):
+                    os.remove(os.path.join(self._folder, name))

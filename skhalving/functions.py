@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from traceback import format_exc
 from typing import Any
@@ -287,7 +286,7 @@ class _Objective(Job):
     def tasks_of(self, trial: Trial) -> list[Task]:
         return [Task(trial.candidate, 0, self._race.rung(trial).n_resources)]
 
-    def arguments(self, task: Task) -> tuple[Any, ...]:
+    def arguments(self, task: Task, level: int) -> tuple[Any, ...]:
         return self._configurations[task.candidate], self._states.get(task.candidate)
 
     def score(self, results: list[dict[str, Any]]) -> float:
@@ -299,13 +298,16 @@ class _Objective(Job):
     def failed(self, task: Task, reason: str) -> dict[str, Any]:
         return {"score": np.nan, "seconds": 0.0, "error": reason, "state": None}
 
-    @contextmanager
-    def level(self, trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
-        for candidate in self._states.keys() - {trial.candidate for trial in trials}:
-            del self._states[candidate]  # it lost
-        yield
+    def seconds(self, result: dict[str, Any]) -> float:
+        return result["seconds"]
+
+    def cut(self) -> None:
+        for candidate in self._states.keys() - self._race.field:
+            del self._states[candidate]
+
+    def level_ends(self, level: int, evaluated: Mapping[int, int]) -> None:
         if self._verbose > 0:
-            print(self._log.level(trials, tasks))
+            print(self._log.line(level, evaluated))
 
 
 def _search(

@@ -5,14 +5,14 @@ scores, and promotes the best of a rung when the rung is whole, whatever else is
 promoted never depends on the order in which scores arrive::
 
     race = Race(schedule)
-    while wave := race.wave():
-        for trial in wave:
-            race.tell(trial, score(trial))
+    while trial := race.ask():
+        race.tell(trial, score(trial))
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from heapq import heappop, heappush
 from math import isnan
 from typing import NamedTuple
 
@@ -47,42 +47,52 @@ class Race:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.scores: dict[Trial, float] = {}
-        self._ready: list[Trial] = []
-        self._standing: dict[tuple[int, int], dict[int, float]] = {}
+        # A heap: the longest way to go is first, and of equals what cost the most on the last rung.
+        self._ready: list[tuple[int, float, Trial]] = []
+        self._costs: dict[int, float] = {}
+        self._field: dict[int, list[int]] = {}
+        self._told: dict[int, dict[int, float]] = {}
         n_levels, first = len(schedule.levels), 0
         for b, bracket in enumerate(schedule):
             n = bracket.rungs[0].n_candidates
-            self._enter(n_levels - len(bracket.rungs), b, range(first, first + n))
+            self._enter(n_levels - len(bracket.rungs), b, list(range(first, first + n)))
             first += n
 
-    def _enter(self, level: int, bracket: int, candidates: Iterable[int]) -> None:
-        self._standing[level, bracket] = {}
-        self._ready += (Trial(level, bracket, candidate) for candidate in candidates)
+    def _enter(self, level: int, bracket: int, candidates: list[int]) -> None:
+        self._field[bracket], self._told[bracket] = candidates, {}
+        for candidate in candidates:
+            trial = Trial(level, bracket, candidate)
+            heappush(self._ready, (level, -self._costs.get(candidate, 0.0), trial))
+
+    @property
+    def n_ready(self) -> int:
+        """How many trials can be asked for."""
+        return len(self._ready)
+
+    @property
+    def field(self) -> set[int]:
+        """The candidates that have not been cut."""
+        return {candidate for candidates in self._field.values() for candidate in candidates}
 
     def rung(self, trial: Trial) -> Rung:
         """The rung on which a trial stands."""
         return self.schedule.rung(trial.bracket, trial.level)
 
-    def wave(self) -> list[Trial]:
-        """Take every trial at the lowest level that has any, across brackets; empty at the end."""
-        lowest = min((trial.level for trial in self._ready), default=None)
-        wave = sorted(trial for trial in self._ready if trial.level == lowest)
-        self._ready = [trial for trial in self._ready if trial.level != lowest]
-        return wave
-
     def ask(self) -> Trial | None:
-        """Take the one trial with the longest way to go, or None if what is left must wait."""
-        trial = min(self._ready, default=None)
-        if trial is not None:
-            self._ready.remove(trial)
-        return trial
+        """Take the trial that should run next, or None if what is left must wait."""
+        return heappop(self._ready)[-1] if self._ready else None
 
-    def tell(self, trial: Trial, score: float) -> None:
-        """Record a score (higher is better); promote if that made its rung whole."""
+    def tell(self, trial: Trial, score: float, cost: float = 0.0) -> bool:
+        """Record a score (higher is better), and what it cost; True if its rung is whole by that.
+
+        A whole rung promotes its best: they are ready now.
+        """
         level, bracket, candidate = trial
-        standing = self._standing[level, bracket]
-        standing[candidate] = self.scores[trial] = score
-        is_last = level + 1 == len(self.schedule.levels)
-        if not is_last and len(standing) == self.rung(trial).n_candidates:
+        told = self._told[bracket]
+        told[candidate] = self.scores[trial] = score
+        self._costs[candidate] = cost
+        is_whole = len(told) == len(self._field[bracket])
+        if is_whole and level + 1 < len(self.schedule.levels):
             n = self.schedule.rung(bracket, level + 1).n_candidates
-            self._enter(level + 1, bracket, promote(standing, n))
+            self._enter(level + 1, bracket, promote(told, n))
+        return is_whole

@@ -1,13 +1,15 @@
-"""The only loop: ask the race for a wave, skip what is known, run the rest with joblib, tell.
+"""The only loop: ask the race for a trial, skip what is known, send the rest to workers, tell.
 
 The estimators and the plain functions hand it a ``Job``; it knows nothing of either. A trial is one
 or more tasks, one for each fold. The result of a task is kept under (candidate, fold, amount), so a
 fold that a candidate was scored on at the same amount is never run again, nor is what a journal
 knows.
 
-When a worker dies, everything in flight is lost to joblib. What had arrived is kept, and what
-was lost runs again one at a time, so that the culprit is known: a task that kills its worker twice,
-running alone, has failed.
+As many tasks are in flight as there are workers, and the next is chosen when one returns; no rung
+waits for another bracket's. Tasks that take no time go in batches.
+
+When a worker dies, what was in flight runs again one at a time, so that the culprit is known: a
+task that kills its worker twice, running alone, has failed.
 """
 
 from __future__ import annotations
@@ -15,17 +17,17 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import nullcontext
 from math import inf
 from traceback import format_exc
 from typing import Any, NamedTuple
 
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn import config_context, get_config
 
-from skhalving.joblib_private import is_dead_worker, report_dead_workers
 from skhalving.race import Race, Trial
+from skhalving.workers import Here, Submitted, WorkerDied, workers
 
 
 class Task(NamedTuple):
@@ -39,8 +41,8 @@ class Task(NamedTuple):
 class Job:
     """What is raced: its evaluations, and what becomes of their results.
 
-    ``evaluate(task, *job.arguments(task))`` runs on a worker and returns a result, never None; all
-    else is called in this process.
+    ``evaluate(task, *job.arguments(task, level))`` runs on a worker and returns a result, never
+    None; all else is called in this process.
     """
 
     evaluate: Any
@@ -49,20 +51,29 @@ class Job:
         """The evaluations of a trial; trials may share them."""
         raise NotImplementedError
 
-    def arguments(self, task: Task) -> tuple[Any, ...]:
-        """Asked for every task of a wave before the wave starts."""
+    def arguments(self, task: Task, level: int) -> tuple[Any, ...]:
+        """What goes along with a task, asked once."""
         raise NotImplementedError
 
     def score(self, results: list[Any]) -> float:
         """From a trial's results, one a fold, to the number that it races with."""
         raise NotImplementedError
 
+    def seconds(self, result: Any) -> float:
+        """What a result cost."""
+        raise NotImplementedError
+
     def record(self, task: Task, result: Any) -> None:
         """Called with every result as it arrives."""
 
-    def level(self, trials: list[Trial], tasks: list[Task]) -> Any:
-        """A context around each wave and the tasks of it that are not known."""
-        return nullcontext()
+    def cut(self) -> None:
+        """Called when a rung is whole: some candidates have left the race."""
+
+    def level_begins(self, level: int) -> None:
+        """Called before the first evaluation of a level."""
+
+    def level_ends(self, level: int, evaluated: Mapping[int, int]) -> None:
+        """Called after the last one, with the number of evaluations of every level so far."""
 
     def not_after(self) -> float:
         """The time (``time.time()``) after which nothing starts, as known by now."""
@@ -75,6 +86,10 @@ class Job:
     def failed(self, task: Task, reason: str) -> Any:
         """The result of a task that took its worker down."""
         raise RuntimeError(f"{task}: {reason}")
+
+
+# A call costs about that much on the way, however short it is.
+_LEAST_SECONDS = 1e-3
 
 
 def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
@@ -95,135 +110,170 @@ def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
         Arguments of ``joblib.Parallel``. One pool serves the whole race: a fresh one would write
         the data out again.
     """
-    with _parallel(**parallel) as pool:
-        report_dead_workers(pool)
-        while wave := race.wave():
-            parts = {trial: job.tasks_of(trial) for trial in wave}
-            trials_of: dict[Task, list[Trial]] = defaultdict(list)
-            for trial, tasks in parts.items():
-                for task in tasks:
-                    trials_of[task].append(trial)
-            todo = [task for task in trials_of if task not in known]
-            with job.level(wave, todo):
-                _tell(race, job, known, parts, wave)
+    queue, shared = _Queue(race, job, known), _Shared(job.evaluate)
+    with workers(shared, **parallel) as pool:
+        while True:
+            while pool.n_free > 0 and (tasks := queue.take(pool)):
+                pool.send(tasks, [(_attempt, (shared, *queue.arguments(t)), {}) for t in tasks])
+            if not pool.n_flying:
+                return queue.close()
+            tasks, results = pool.receive()
+            if isinstance(results, WorkerDied):
+                queue.lost(tasks, results)
+            else:
+                for task, result in zip(tasks, results, strict=True):
+                    queue.arrived(task, result)
+
+
+class _Queue:
+    """Tasks in the order in which the race hands out their trials, each once, and who awaits them.
+
+    A trial is told when all its tasks are known.
+    """
+
+    def __init__(self, race: Race, job: Job, known: dict[Task, Any]) -> None:
+        self._race, self._job, self._known = race, job, known
+        self._left: deque[Task] = deque()
+        self._awaited: dict[Task, list[Trial]] = {}
+        self._arguments: dict[Task, tuple[Any, ...]] = {}
+        self._missing: dict[Trial, int] = {}
+        self._untold: dict[int, int] = {}  # trials of the levels that have begun
+        self._evaluated: Counter[int] = Counter()
+        self._spent: dict[int, list[float]] = {}
+        self._suspects: list[Task] = []
+        self._kills: Counter[Task] = Counter()
+        self._exempt: list[Task] | None = None
+        self._late = False
+
+    def take(self, pool: Here | Submitted) -> list[Task]:
+        """A batch to send; empty if what is left must wait, or time is over."""
+        if self._late:
+            return []
+        if self._suspects:
+            return [] if pool.n_flying else self._suspects[:1]
+        if not self._fill():
+            return []
+        if time.time() > self._not_after(self._left[0]):
+            self._late = True
+            return []
+        size, batch = self._batch_size(pool), [self._left.popleft()]
+        while len(batch) < size and self._fill() and self._left[0].amount == batch[0].amount:
+            batch.append(self._left.popleft())
+        return batch
+
+    def _fill(self) -> bool:
+        """Whether there is a task to run; asks the race until there is, or it has none."""
+        while not self._left and (trial := self._race.ask()) is not None:
+            if trial.level not in self._untold:
+                self._untold[trial.level] = self._race.schedule.candidates_at(trial.level)
+                self._job.level_begins(trial.level)
+            missing = [task for task in self._job.tasks_of(trial) if task not in self._known]
+            if self._exempt is None:
                 # Whatever the time limit, one candidate is evaluated.
-                exempt = () if known else parts[wave[0]]
-                for task, result in _results(pool, job, todo, exempt):
-                    if isinstance(result, Exception):
-                        raise result
-                    job.record(task, result)
-                    known[task] = result
-                    _tell(race, job, known, parts, trials_of[task])
-            if any(task not in known for task in todo):
-                return False
-    return True
+                self._exempt = [] if self._known else missing
+            self._left += (task for task in missing if task not in self._awaited)
+            for task in missing:
+                self._awaited.setdefault(task, []).append(trial)
+            self._missing[trial] = len(missing)
+            if not missing:
+                self._tell(trial)
+        return bool(self._left)
 
+    def _batch_size(self, pool: Here | Submitted) -> int:
+        """As many as fill ``batch_seconds``, by what such tasks took; half a worker's share."""
+        amount = self._left[0].amount
+        below = max((a for a in self._spent if a <= amount), default=None)
+        if below is None:
+            return 1
+        n, seconds = self._spent[below]
+        each = max(_LEAST_SECONDS, seconds / n * amount / below)
+        share = (self._race.n_ready + len(self._left)) // (2 * pool.n_workers)
+        return max(1, min(int(pool.batch_seconds / each), share))
 
-def _tell(
-    race: Race,
-    job: Job,
-    known: dict[Task, Any],
-    parts: dict[Trial, list[Task]],
-    trials: Iterable[Trial],
-) -> None:
-    """Tell the race of those trials all of whose tasks are known."""
-    for trial in trials:
-        if all(task in known for task in parts[trial]):
-            race.tell(trial, job.score([known[task] for task in parts[trial]]))
+    def arguments(self, task: Task) -> tuple[Any, ...]:
+        """Of ``_attempt``."""
+        if task not in self._arguments:
+            self._arguments[task] = self._job.arguments(task, self._awaited[task][0].level)
+        return self._not_after(task), task, *self._arguments[task]
 
+    def _not_after(self, task: Task) -> float:
+        return inf if self._exempt and task in self._exempt else self._job.not_after()
 
-def _results(
-    pool: Parallel, job: Job, todo: Iterable[Task], exempt: Iterable[Task]
-) -> Iterator[tuple[Task, Any]]:
-    """(task, result) as they arrive; without those that time did not allow."""
-    # scikit-learn's callback contexts among the arguments must exist before anything is dispatched.
-    arguments = {task: job.arguments(task) for task in todo}
-    left = list(arguments)
-    suspects: list[Task] = []
-    kills: Counter[Task] = Counter()
-    while left or suspects:
-        batch = suspects[:1] or left
-        started: list[Task] = []
-        arrived: set[Task] = set()
-        try:
-            with _closing_quietly(pool(_calls(job, batch, arguments, exempt, started))) as results:
-                for task, result in results:
-                    arrived.add(task)
-                    if result is not None:
-                        yield task, result
-            done = set(batch)
-        except Exception as error:
-            if not is_dead_worker(error):
-                raise
-            done, lost = set(arrived), [task for task in started if task not in arrived]
-            guilty = [task for task in lost if task in getattr(error, "arguments", ())]
-            if guilty:  # dask names the task, after trying it on several workers
-                error.recover()  # type: ignore[attr-defined]
-            guilty += [task for task in lost if job.is_late(task)]
-            if not guilty:
-                suspects += [task for task in lost if task not in suspects]
-                kills.update(lost if len(batch) == 1 else ())
-                guilty = [task for task in lost if kills[task] == 2]
-            for task in guilty:
-                late = job.is_late(task)
-                reason = "it ran over fit_timeout" if late else "it killed its worker twice"
-                yield task, job.failed(task, reason)
-                done.add(task)
-        suspects = [task for task in suspects if task not in done]
-        left = [task for task in left if task not in done and task not in suspects]
-
-
-def _calls(
-    job: Job,
-    tasks: Iterable[Task],
-    arguments: dict[Task, tuple[Any, ...]],
-    exempt: Iterable[Task],
-    started: list[Task],
-) -> Iterator[Any]:
-    """joblib's tasks, noting which it has taken; none after the time limit."""
-    for task in tasks:
-        not_after = inf if task in exempt else job.not_after()
-        if time.time() > not_after:
+    def arrived(self, task: Task, result: Any) -> None:
+        """Record a result, and tell of the trials that have all of theirs."""
+        if result is None:
+            self._late = True  # it waited for too long
             return
-        started.append(task)
-        yield delayed(_attempt)(os.getpid(), not_after, job.evaluate, task, *arguments[task])
+        if isinstance(result, Exception):
+            raise result
+        self._job.record(task, result)
+        self._known[task] = result
+        spent = self._spent.setdefault(task.amount, [0, 0.0])
+        spent[0] += 1
+        spent[1] += self._job.seconds(result)
+        if task in self._suspects:
+            self._suspects.remove(task)
+        del self._arguments[task]
+        trials = self._awaited.pop(task)
+        self._evaluated[trials[0].level] += 1
+        for trial in trials:
+            self._missing[trial] -= 1
+            if not self._missing[trial]:
+                self._tell(trial)
+
+    def _tell(self, trial: Trial) -> None:
+        results = [self._known[task] for task in self._job.tasks_of(trial)]
+        cost = sum(map(self._job.seconds, results))
+        if self._race.tell(trial, self._job.score(results), cost):
+            self._job.cut()
+        self._untold[trial.level] -= 1
+        if not self._untold[trial.level]:
+            self._job.level_ends(trial.level, self._evaluated)
+
+    def lost(self, tasks: list[Task], died: WorkerDied) -> None:
+        """Tasks that were in flight when a worker died: again, alone, but for a known culprit."""
+        for task in tasks:
+            self._kills[task] += task in self._suspects
+            late = self._job.is_late(task)
+            if late or self._kills[task] == 2 or (died.certain and len(tasks) == 1):
+                reason = "it ran over fit_timeout" if late else "it killed its worker twice"
+                self.arrived(task, self._job.failed(task, reason))
+            elif task not in self._suspects:
+                self._suspects.append(task)
+
+    def close(self) -> bool:
+        """End the levels that time left unfinished; whether it left none."""
+        for level, untold in self._untold.items():
+            if untold:
+                self._job.level_ends(level, self._evaluated)
+        return not self._late
 
 
-def _attempt(
-    parent: int, not_after: float, evaluate: Callable[..., Any], task: Task, *arguments: Any
-) -> tuple[Task, Any]:
+class _Shared:
+    """What all calls have in common: how to evaluate, and the settings of this thread."""
+
+    def __init__(self, evaluate: Any) -> None:
+        self.evaluate = evaluate
+        self.parent = os.getpid()
+        self.config = get_config()
+        self.filters = list(warnings.filters)
+
+
+def _attempt(shared: _Shared, not_after: float, task: Task, *arguments: Any) -> Any:
     """On a worker. Errors come back as values: one raised would cost the other results."""
-    if time.time() > not_after:  # it waited in the queue for too long
-        return task, None
-    try:
-        return task, evaluate(task, *arguments)
-    except Exception as error:
-        if os.getpid() != parent:
-            # The traceback does not survive the way between processes; a note does.
-            error.add_note(f"On a worker:\n{format_exc()}")
-        return task, error
-
-
-@contextmanager
-def _closing_quietly(results: Any) -> Iterator[Any]:
-    """After an error joblib warns of every task that it stops; the error says enough."""
-    try:
-        yield results
-    finally:
-        if hasattr(results, "close"):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                results.close()
-
-
-def _parallel(**options: Any) -> Parallel:
-    """Results as they arrive where joblib's backend can do that, else as a list (ray, spark)."""
-    try:
-        return Parallel(return_as="generator_unordered", **options)
-    except ValueError as error:
-        if "return_as" not in str(error):
-            raise
-        return Parallel(**options)
+    if time.time() > not_after:
+        return None
+    in_worker = os.getpid() != shared.parent
+    with config_context(**shared.config), warnings.catch_warnings() if in_worker else nullcontext():
+        if in_worker:
+            warnings.filters = shared.filters
+        try:
+            return shared.evaluate(task, *arguments)
+        except Exception as error:
+            if in_worker:
+                # The traceback does not survive the way between processes; a note does.
+                error.add_note(f"On a worker:\n{format_exc()}")
+            return error
 
 
 class Log:
@@ -236,25 +286,26 @@ class Log:
     def __init__(self, race: Race, unit: str, sign: int = 1) -> None:
         self._race, self._unit, self._sign = race, unit, sign
         self._start = time.perf_counter()
-        self._units_done = 0
 
-    def level(self, trials: list[Trial], tasks: list[Task]) -> str:
-        """The line, after the level's trials have been told."""
-        race, n_levels = self._race, len(self._race.schedule.levels)
-        rung = race.rung(trials[0])
-        self._units_done += len(tasks) * rung.n_resources
+    def line(self, level: int, evaluated: Mapping[int, int]) -> str:
+        """For a level whose trials have been told."""
+        plan = self._race.schedule
+        here, is_last = plan.levels[level], level + 1 == len(plan.levels)
         elapsed = time.perf_counter() - self._start
-        left = elapsed * self._units_left(trials[0].level) / max(1, self._units_done)
-        scores = [race.scores[trial] for trial in trials if trial in race.scores]
+        done = sum(n * plan.levels[i].n_resources for i, n in evaluated.items())
+        left = elapsed * self._units_left(level, evaluated) / max(1, done)
+        scores = [score for trial, score in self._race.scores.items() if trial.level == level]
         best = max(scores, key=lambda s: (s == s, s), default=float("nan"))
         return (
-            f"level {trials[0].level + 1} of {n_levels}: {len(trials)} candidates, "
-            f"{self._unit}={rung.n_resources}, {rung.n_folds} fold{'s'[: rung.n_folds > 1]}, "
-            f"{len(tasks)} evaluations; best {self._sign * best:.4g}; {elapsed:.1f} s elapsed"
-            + (f", about {left:.1f} s left" if trials[0].level + 1 < n_levels else "")
+            f"level {level + 1} of {len(plan.levels)}: {len(scores)} candidates, "
+            f"{self._unit}={here.n_resources}, {here.n_folds} fold{'s'[: here.n_folds > 1]}, "
+            f"{evaluated.get(level, 0)} evaluations; best {self._sign * best:.4g}; "
+            f"{elapsed:.1f} s elapsed" + ("" if is_last else f", about {left:.1f} s left")
         )
 
-    def _units_left(self, level: int) -> int:
+    def _units_left(self, level: int, evaluated: Mapping[int, int]) -> int:
         plan = self._race.schedule
-        above = range(level + 1, len(plan.levels))
-        return sum(plan.fits_at(i) * plan.levels[i].n_resources for i in above)
+        return sum(
+            max(0, plan.fits_at(i) - evaluated.get(i, 0)) * plan.levels[i].n_resources
+            for i in range(level + 1, len(plan.levels))
+        )

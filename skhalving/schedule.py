@@ -101,6 +101,10 @@ class Schedule:
         entered = [b for b in range(len(self)) if self.iter(b, level) >= 0]
         return [(b, self.rung(b, level)) for b in entered]
 
+    def candidates_at(self, level: int) -> int:
+        """Candidates of a level, over all brackets."""
+        return sum(rung.n_candidates for _, rung in self.rungs_at(level))
+
     def fits_at(self, level: int) -> int:
         """Fits of a level; folds that the rung below had at the same amount are kept."""
         here = self.levels[level]

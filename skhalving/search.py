@@ -2,7 +2,7 @@
 
 1. validate; resolve scorers, routing and the splits (once); freeze the seed;
 2. draw all candidates and lay out the schedule;
-3. race them: ``run`` asks for waves of trials, workers ``evaluate``;
+3. race them: ``run`` asks for trials, workers ``evaluate``;
 4. ``cv_results_`` once, the best among the rows of the highest level, and the refit on all rows.
 
 ``fit`` is our own and ``BaseSearchCV`` gives the interface: its ``_run_search`` cannot give fewer
@@ -346,10 +346,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.schedule_ = schedule
         self.n_resources_ = [level.n_resources for level in schedule.levels]
         self.min_resources_, self.max_resources_ = self.n_resources_[0], self.n_resources_[-1]
-        self.n_candidates_ = [
-            sum(rung.n_candidates for _, rung in schedule.rungs_at(level))
-            for level in range(len(schedule.levels))
-        ]
+        self.n_candidates_ = [schedule.candidates_at(i) for i in range(len(schedule.levels))]
 
     def _resource(
         self,

@@ -51,8 +51,11 @@ class Callbacks:
     """scikit-learn's callbacks around a search: a task for each level, a leaf for each fit.
 
     Without callbacks (or before scikit-learn 1.9) every method does nothing: a context pickles its
-    whole tree with every task, so none is made unless somebody listens.
+    whole tree with every task, so none is made unless somebody listens. The tree is made at once,
+    since it must not grow while it is pickled.
     """
+
+    _LEAF = "candidate-split-evaluation"
 
     def __init__(self, search: Any, X: Any, y: Any, params: dict[str, Any]) -> None:
         weight = params.get("sample_weight")
@@ -60,27 +63,37 @@ class Callbacks:
         self._hooks = {"estimator": search, "X": X, "y": y, "metadata": metadata}
         self._search = search
         self._root: Any = None
-        self._level: Any = None
         if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
-            n_subtasks = len(search.schedule_.levels) + (search.refit is not False)
+            plan = search.schedule_
+            n_subtasks = len(plan.levels) + (search.refit is not False)
             self._root = search._init_callback_context(max_subtasks=n_subtasks)
+            self._levels = [
+                self._root.subcontext(
+                    task_name=f"{plan.candidates_at(i)} candidates, {search.resource}={amount}, "
+                    f"{n_folds} of {search.n_splits_} folds",
+                    max_subtasks=plan.fits_at(i),
+                )
+                for i, (amount, n_folds) in enumerate(plan.levels)
+            ]
+            self._leaves = [
+                iter([level.subcontext(task_name=self._LEAF) for _ in range(level.max_subtasks)])
+                for level in self._levels
+            ]
             self._root.call_on_fit_task_begin(**self._hooks)
 
-    def level_begins(self, name: str, n_fits: int) -> None:
+    def level_begins(self, level: int) -> None:
         if self._root is not None:
-            self._level = self._root.subcontext(task_name=name, max_subtasks=n_fits)
-            self._level.call_on_fit_task_begin(estimator=self._search)
+            self._levels[level].call_on_fit_task_begin(estimator=self._search)
 
-    def leaf(self) -> dict[str, Any]:
-        """What `_fit_and_score` needs to report one fit; made before the fit is sent away."""
-        if self._level is None:
+    def leaf(self, level: int) -> dict[str, Any]:
+        """What `_fit_and_score` needs to report one fit of a level."""
+        if self._root is None:
             return {}
-        context = self._level.subcontext(task_name="candidate-split-evaluation")
-        return {"caller": self._search, "callback_ctx": context}
+        return {"caller": self._search, "callback_ctx": next(self._leaves[level])}
 
-    def level_ends(self) -> None:
-        if self._level is not None:
-            self._level.call_on_fit_task_end(estimator=self._search)
+    def level_ends(self, level: int) -> None:
+        if self._root is not None:
+            self._levels[level].call_on_fit_task_end(estimator=self._search)
 
     def refit(self, fit: Any, estimator: Any) -> None:
         """Call ``fit()``, which fits ``estimator``, as a task of its own."""

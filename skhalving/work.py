@@ -6,8 +6,7 @@ result means for the journal, the models kept between rungs, the log, callbacks 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -42,7 +41,7 @@ class Work(Job):
         self.log = Log(race, search.resource)
         # An equal configuration, also of another bracket, shares the evaluations of the first.
         self.first_like = spaces.first_like(candidates)
-        self.saved: set[Task] = set()
+        self.saved: dict[tuple[int, int], int] = {}
         self.faults: set[str] = set()
         self.slowest: dict[int, float] = {}
         self.known = {} if journal is None else self._read(journal)
@@ -66,13 +65,13 @@ class Work(Job):
         rung, candidate = self.race.rung(trial), self.first_like[trial.candidate]
         return [Task(candidate, fold, rung.n_resources) for fold in self.folds[: rung.n_folds]]
 
-    def arguments(self, task: Task) -> tuple[Any, ...]:
-        amounts = self.search.n_resources_
-        done = max((a for a in amounts if task._replace(amount=a) in self.saved), default=0)
+    def arguments(self, task: Task, level: int) -> tuple[Any, ...]:
+        saved = self.saved.get((task.candidate, task.fold), 0)
+        done = saved if saved < task.amount else 0
         progress = {
             "split_progress": (task.fold, self.search.n_splits_),
             "candidate_progress": (task.candidate, len(self.candidates)),
-            **self.callbacks.leaf(),
+            **self.callbacks.leaf(level),
         }
         return self.candidates[task.candidate], done, progress
 
@@ -80,8 +79,7 @@ class Work(Job):
         return self.search._steer(results)
 
     def record(self, task: Task, result: dict[str, Any]) -> None:
-        if result.pop("saved", False):
-            self.saved.add(task)
+        self._keep_newest(task, result.pop("saved", False))
         if fault := result.pop("fault", None):
             self.faults.add(fault)
         slowest = max(result["fit_time"], self.slowest.get(task.amount, 0.0))
@@ -92,22 +90,30 @@ class Work(Job):
             entry = {"params": params, "fold": fold, "amount": amount, "outcome": result}
             self.journal.write(entry)
 
-    @contextmanager
-    def level(self, trials: list[Trial], tasks: list[Task]) -> Iterator[None]:
-        search, here, levels = self.search, trials[0].level, self.race.schedule.levels
-        if self.evaluate.models is not None and here > 0:
-            standing = {self.first_like[trial.candidate] for trial in trials}
-            self.evaluate.models.drop_all_but(standing, levels[here - 1].n_resources)
-        self.callbacks.level_begins(
-            f"{len(trials)} candidates, {search.resource}={levels[here].n_resources}, "
-            f"{levels[here].n_folds} of {search.n_splits_} folds",
-            len(tasks),
-        )
-        yield
-        self.callbacks.level_ends()
-        line = self.log.level(trials, tasks)
-        if search.verbose > 0:
-            print(line)
+    def _keep_newest(self, task: Task, saved: bool) -> None:
+        """Of a candidate's models of a fold, the one that has come furthest."""
+        key, models = (task.candidate, task.fold), self.evaluate.models
+        before = self.saved.get(key, 0)
+        if models is not None and before < task.amount:
+            if before:
+                models.drop(task._replace(amount=before))
+            self.saved[key] = task.amount if saved else 0
+
+    def seconds(self, result: dict[str, Any]) -> float:
+        return result["fit_time"] + result["score_time"]
+
+    def cut(self) -> None:
+        if self.evaluate.models is not None:
+            left = self.race.field
+            self.evaluate.models.keep({self.first_like[candidate] for candidate in left})
+
+    def level_begins(self, level: int) -> None:
+        self.callbacks.level_begins(level)
+
+    def level_ends(self, level: int, evaluated: Mapping[int, int]) -> None:
+        self.callbacks.level_ends(level)
+        if self.search.verbose > 0:
+            print(self.log.line(level, evaluated))
 
     def not_after(self) -> float:
         """The deadline, less the refit: the slowest fit of the largest amount so far, scaled up."""

@@ -51,13 +51,12 @@ def several():
 def raced(schedule, *, maximize=True, fail=(), far=()):
     """The result of a plain function whose objective is the candidate's number over 1,000."""
     race, rows = Race(schedule), []
-    while wave := race.wave():
-        for trial in wave:
-            score = np.nan if trial.candidate in fail else trial.candidate / 1000
-            score = 1e9 if trial.candidate in far else score
-            race.tell(trial, score if maximize else -score)
-            amount, i = race.rung(trial).n_resources, schedule.iter(trial.bracket, trial.level)
-            rows.append((trial.bracket, i, trial.candidate, amount, score, 0.5))
+    while trial := race.ask():
+        score = np.nan if trial.candidate in fail else trial.candidate / 1000
+        score = 1e9 if trial.candidate in far else score
+        race.tell(trial, score if maximize else -score)
+        amount, i = race.rung(trial).n_resources, schedule.iter(trial.bracket, trial.level)
+        rows.append((trial.bracket, i, trial.candidate, amount, score, 0.5))
     columns = ("bracket", "iter", "candidate", "n_resources", "score", "seconds")
     history = dict(zip(columns, map(np.array, zip(*rows, strict=True)), strict=True))
     amount = schedule.levels[-1].n_resources

@@ -296,12 +296,12 @@ def test_a_space_that_runs_out():
 
 
 def test_there_is_one_loop():
-    """The functions and the estimators share the race and the loop: one ``.wave()`` in the code."""
+    """The functions and the estimators share the race and the loop: one ``.ask()`` in the code."""
     assert skhalving.functions.run is skhalving.search.run
     assert skhalving.functions.Race is skhalving.search.Race
     for module in (skhalving.functions, skhalving.search):
         assert "Parallel" not in inspect.getsource(module)
-        assert ".wave(" not in inspect.getsource(module)
+        assert ".ask(" not in inspect.getsource(module)
 
 
 def test_counting_ones_at_equal_budget():

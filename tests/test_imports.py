@@ -12,7 +12,7 @@ PACKAGE = Path(skhalving.__file__).parent
 ORDER = [
     "__init__", "search", "functions", "work", "html", "display", "run", "results", "evaluate",
     "journal", "continuation", "resource", "space", "race", "schedule",
-    "pickling", "joblib_private", "sklearn_private",
+    "pickling", "workers", "sklearn_private",
 ]  # fmt: skip
 STANDARD_LIBRARY_ONLY = ["schedule", "race"]
 
@@ -51,10 +51,10 @@ def test_decisions_are_pure():
 
 
 def test_one_file_knows_joblibs_parallel_and_one_opens_journals():
-    """``Parallel`` is in ``run.py``; private names of others only in the files named for them."""
+    """``Parallel`` is in ``workers.py``; scikit-learn's private names in the file for them."""
     for path in PACKAGE.glob("*.py"):
         text = path.read_text()
-        assert ("import Parallel" in text) == (path.stem == "run")
+        assert ("Parallel(" in text) == (path.stem == "workers"), path
         if path.stem != "sklearn_private":
             private = [m for m in imports(path.stem) if m.startswith("sklearn") and "._" in m]
             assert not private, path

@@ -40,15 +40,13 @@ def small_schedule(bounds):
 
 @given(ladders(), st.randoms(use_true_random=False))
 def test_every_bracket_races_alone_and_as_planned(bounds, rng):
-    """In waves: the trials are the plan's, and each rung's are the best of the rung below."""
+    """The trials are the plan's, and each rung's are the best of the rung below."""
     schedule = small_schedule(bounds)
     race = Race(schedule)
     table = {}
-    while wave := race.wave():
-        assert len({trial.level for trial in wave}) == 1
-        for trial in wave:
-            table[trial] = rng.choice([math.nan, 0.0, 0.5, 1.0])
-            race.tell(trial, table[trial])
+    while trial := race.ask():
+        table[trial] = rng.choice([math.nan, 0.0, 0.5, 1.0])
+        race.tell(trial, table[trial])
     first = 0
     for b, bracket in enumerate(schedule):
         start = len(schedule.levels) - len(bracket.rungs)
@@ -64,25 +62,52 @@ def test_every_bracket_races_alone_and_as_planned(bounds, rng):
 
 @given(ladders(), st.integers(0, 2**32))
 def test_promotions_do_not_depend_on_timing(bounds, seed):
-    """Asked one at a time and told in any order, the race visits the same trials as in waves."""
+    """Told in any order and at any cost, the race visits the same trials as one after another."""
     schedule = small_schedule(bounds)
 
     def score(trial):
         return random.Random(f"{seed} {trial}").choice([math.nan, 0.0, 0.5, 1.0])
 
-    waves = Race(schedule)
-    while wave := waves.wave():
-        for trial in wave:
-            waves.tell(trial, score(trial))
+    alone = Race(schedule)
+    while trial := alone.ask():
+        alone.tell(trial, score(trial))
 
-    single, running, order = Race(schedule), [], random.Random(seed)
+    race, running, order = Race(schedule), [], random.Random(seed)
     while True:
-        while len(running) < 4 and (trial := single.ask()) is not None:
+        while len(running) < 4 and (trial := race.ask()) is not None:
             running.append(trial)
         if not running:
             break
         trial = running.pop(order.randrange(len(running)))
-        single.tell(trial, score(trial))
-    assert {str(t): str(s) for t, s in single.scores.items()} == {
-        str(t): str(s) for t, s in waves.scores.items()
+        race.tell(trial, score(trial), order.random())
+    assert {str(t): str(s) for t, s in race.scores.items()} == {
+        str(t): str(s) for t, s in alone.scores.items()
     }
+
+
+@given(ladders(), st.integers(0, 2**32))
+def test_what_is_asked_for(bounds, seed):
+    """Of what is ready: the lowest level, there the costliest on its last rung; and a rung is whole
+    when told so, with only its best left in the field."""
+    race, chance, costs = Race(small_schedule(bounds)), random.Random(seed), {}
+    ready = []
+    while trial := race.ask():
+        ready.append((trial.level, -costs.get(trial.candidate, 0.0)))
+        costs[trial.candidate] = chance.random()
+        n_before, n_ready = len(race.field), race.n_ready
+        whole = race.tell(trial, chance.random(), costs[trial.candidate])
+        rung = [t for t in race.scores if t[:2] == trial[:2]]
+        assert whole == (len(rung) == race.rung(trial).n_candidates)
+        assert (len(race.field) < n_before) <= whole
+        if whole and n_ready < race.n_ready:
+            assert {t.candidate for t in rung} & race.field == set(
+                promote(
+                    {t.candidate: race.scores[t] for t in rung},
+                    race.schedule.rung(trial.bracket, trial.level + 1).n_candidates,
+                )
+            )
+    levels = [level for level, _ in ready]
+    assert levels == sorted(levels)
+    for level in set(levels):
+        here = [cost for its_level, cost in ready if its_level == level]
+        assert here == sorted(here)
