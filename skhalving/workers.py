@@ -172,7 +172,7 @@ class Dask(Submitted):
     def _future_of(self, value: Any) -> Any:
         import dask
 
-        with dask.config.set({"distributed.admin.large-graph-warning-threshold": inf}):
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             return self._backend.client.submit(_same, value, pure=False)
 
     @property
