@@ -8,8 +8,8 @@ everything. ``HalvingDisplay`` draws the race, the plan behind it, and where the
 
 # %%
 # Eighty configurations of a pipeline, from distributions so wide that most of them are poor. A
-# notebook shows a fitted search as below: what it is made of, how many candidates each rung had, and
-# the best parameters.
+# notebook shows a fitted search as below: what it is made of, how many candidates each rung had,
+# and the best parameters.
 
 import sys
 from pathlib import Path
@@ -39,8 +39,8 @@ search.fit(X_train, y_train)
 print(f"accuracy on them: {search.score(X_test, y_test):.3f}")
 
 # %%
-# **The race.** A dot is a candidate on one level: the number of rows it was given, and the number of
-# folds it was scored on. Lines lead from those who were promoted to their next level; faded ones
+# **The race.** A dot is a candidate on one level: the number of rows it was given, and the number
+# of folds it was scored on. Lines lead from those who were promoted to their next level; faded ones
 # dropped out before the top. A bracket is a group of candidates that compete with one another only.
 # The star is the winner, its bar one standard deviation over the folds.
 #
