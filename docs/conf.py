@@ -2,6 +2,7 @@
 
 import warnings
 from importlib.util import find_spec
+from pathlib import Path
 
 import skhalving
 
@@ -14,13 +15,11 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples"]
 
-myst_enable_extensions = ["deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 # The public names have a page of their own, where each is shown with its methods.
@@ -37,6 +36,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": run_examples,
     "abort_on_example_error": True,
+    "default_thumb_file": str(Path(__file__).parent / "images" / "scores.png"),
     "show_memory": False,
     "min_reported_time": 0,
     "download_all_examples": False,
@@ -47,4 +47,14 @@ warnings.filterwarnings("ignore", message=".*non-interactive.*")
 html_theme = "pydata_sphinx_theme"
 html_title = "skhalving"
 html_show_sourcelink = False
-html_theme_options = {"navigation_with_keys": False, "secondary_sidebar_items": ["page-toc"]}
+smartquotes_action = "De"  # quotes stay as they are: most are code
+
+# Few pages and no sections of them: all are listed on the left, and none in the bar above.
+html_sidebars = {"**": ["globaltoc.html"]}
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_theme_options = {
+    "navigation_with_keys": False,
+    "navbar_center": [],
+    "secondary_sidebar_items": ["page-toc"],
+}

@@ -151,6 +151,8 @@ def register_continuation(
 ) -> None:
     """Teach searches how a class of estimators goes on training between rungs.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     cls : type or str
@@ -167,18 +169,28 @@ def register_continuation(
     allows : callable, default=always
         ``allows(model)`` is False for an instance that cannot go on, given its parameters.
 
+    See Also
+    --------
+    HyperbandSearchCV : Its ``continue_training`` says whether training goes on.
+
     Examples
     --------
+    >>> from sklearn.datasets import load_iris
     >>> from sklearn.naive_bayes import GaussianNB
-    >>> from skhalving import register_continuation
+    >>> from skhalving import SuccessiveHalvingSearchCV, register_continuation
     >>> class Net(GaussianNB):
-    ...     def __init__(self, epochs=10):
-    ...         super().__init__()
+    ...     def __init__(self, epochs=9, var_smoothing=1e-9):
+    ...         super().__init__(var_smoothing=var_smoothing)
     ...         self.epochs = epochs
     >>> def grow(net, done, amount, X, y):
     ...     for _ in range(done, amount):
-    ...         net.partial_fit(X, y, classes=[0, 1])
+    ...         net.partial_fit(X, y, classes=[0, 1, 2])
     >>> register_continuation(Net, "epochs", grow)
+    >>> search = SuccessiveHalvingSearchCV(
+    ...     Net(), {"var_smoothing": [1e-9, 1e-3, 1]}, resource="epochs", folds="all"
+    ... ).fit(*load_iris(return_X_y=True))
+    >>> search.cv_results_["continued"].any()
+    np.True_
     """
     FAMILIES[cls if isinstance(cls, str) else _name(cls), parameter] = Family(grow, allows)
 

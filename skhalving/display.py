@@ -68,8 +68,8 @@ class HalvingDisplay:
 
     lines_ : list of matplotlib Artist
         With ``kind="scores"`` two a bracket (those who dropped out, those who did not), then the
-        winner; with ``kind="schedule"`` one a bracket; with ``kind="time"`` one
-        a bracket, then the best so far.
+        winner; with ``kind="schedule"`` one a bracket; with ``kind="time"`` one a bracket, then the
+        best so far.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class HalvingDisplay:
     >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
     >>> display = HalvingDisplay.from_estimator(search)
     >>> display.ax_.get_xlabel()
-    'n_samples, and folds below it'
+    'n_samples'
     """
 
     schedule: Schedule
@@ -99,15 +99,11 @@ class HalvingDisplay:
 
     @classmethod
     def from_estimator(
-        cls,
-        search: Any,
-        *,
-        kind: str = "scores",
-        metric: str | None = None,
-        ax: Any = None,
-        line_kw: Mapping[str, Any] | None = None,
+        cls, search: Any, *, kind: str = "scores", metric: str | None = None, ax: Any = None
     ) -> HalvingDisplay:
         """Draw a fitted search.
+
+        .. versionadded:: 0.1
 
         Parameters
         ----------
@@ -125,9 +121,6 @@ class HalvingDisplay:
         ax : matplotlib Axes, default=None
             As in :meth:`plot`.
 
-        line_kw : dict, default=None
-            As in :meth:`plot`.
-
         Returns
         -------
         display : HalvingDisplay
@@ -137,7 +130,6 @@ class HalvingDisplay:
         ------
         sklearn.exceptions.NotFittedError
             If the search is not fitted.
-
         ValueError
             If the search has no such metric, or if there is no such kind of picture.
 
@@ -155,46 +147,33 @@ class HalvingDisplay:
         ['9', '3', '1']
         """
         check_is_fitted(search, "cv_results_")
-        results = search.cv_results_
-        metric = _metric(search, metric)
+        results, metric = search.cv_results_, _metric(search, metric)
         named = isinstance(search.scoring, str) and metric == "score"
         return cls(
-            schedule=search.schedule_,
-            bracket=results["bracket"],
-            level=_level(search.schedule_, results),
-            candidate=results["candidate"],
+            **_trials(search.schedule_, results),
             score=results[f"mean_test_{metric}"],
             score_std=results[f"std_test_{metric}"],
             seconds=_seconds(results),
             best_index=getattr(search, "best_index_", results[f"rank_test_{metric}"].argmin()),
             score_name=search.scoring if named else metric,
             resource_name=search.resource,
-        ).plot(ax, kind=kind, line_kw=line_kw)
+        ).plot(ax, kind=kind)
 
     @classmethod
-    def from_result(
-        cls,
-        result: Any,
-        *,
-        kind: str = "scores",
-        ax: Any = None,
-        line_kw: Mapping[str, Any] | None = None,
-    ) -> HalvingDisplay:
+    def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> HalvingDisplay:
         """Draw what ``hyperband`` or ``successive_halving`` returned for a plain objective.
+
+        .. versionadded:: 0.1
 
         Parameters
         ----------
         result : Result
-            Of ``hyperband`` or ``successive_halving``. Whether a higher score is better is read
-            from it: the winner was on the better side of the others.
+            Of :func:`hyperband` or :func:`successive_halving`.
 
         kind : {"scores", "schedule", "time"}, default="scores"
             As in :meth:`plot`.
 
         ax : matplotlib Axes, default=None
-            As in :meth:`plot`.
-
-        line_kw : dict, default=None
             As in :meth:`plot`.
 
         Returns
@@ -213,30 +192,24 @@ class HalvingDisplay:
         >>> def objective(x, resource):
         ...     return (x - 2) ** 2 + 1 / resource
         >>> result = successive_halving(objective, range(9), max_resources=9)
-        >>> HalvingDisplay.from_result(result).maximize
-        False
+        >>> display = HalvingDisplay.from_result(result, kind="time")
+        >>> display.ax_.get_xlabel()
+        'seconds of fitting and scoring, all levels'
         """
-        history, best = result.history, result.best_score
-        score, level = history["score"], _level(result.schedule, history)
-        final = history["n_resources"] == result.best_resource
-        best_index = np.flatnonzero(final & (score == best))[0]
-        # The best of the last rung; and on its first rung among the few that were promoted.
-        way = np.flatnonzero(history["candidate"] == history["candidate"][best_index])
-        first = (history["bracket"] == history["bracket"][best_index]) & (level == level[way[0]])
-        beaten = np.sign(best - score[final]), np.sign(score[way[0]] - score[first])
+        history, at_best = result.history, result.history["n_resources"] == result.best_resource
         return cls(
-            schedule=result.schedule,
-            level=level,
-            score_std=np.zeros(len(score)),
-            best_index=best_index,
-            maximize=bool(np.nansum(np.concatenate(beaten)) >= 0),
-            **{name: history[name] for name in ("bracket", "candidate", "score", "seconds")},
-        ).plot(ax, kind=kind, line_kw=line_kw)
+            **_trials(result.schedule, history),
+            score=history["score"],
+            score_std=np.zeros(len(history["score"])),
+            seconds=history["seconds"],
+            best_index=(at_best & (history["score"] == result.best_score)).argmax(),
+            maximize=result.maximize,
+        ).plot(ax, kind=kind)
 
-    def plot(
-        self, ax: Any = None, *, kind: str = "scores", line_kw: Mapping[str, Any] | None = None
-    ) -> HalvingDisplay:
+    def plot(self, ax: Any = None, *, kind: str = "scores") -> HalvingDisplay:
         """Draw.
+
+        .. versionadded:: 0.1
 
         Parameters
         ----------
@@ -253,9 +226,6 @@ class HalvingDisplay:
             seconds of all fits and scorings up to then, level by level; with several workers, less
             time passed.
 
-        line_kw : dict, default=None
-            For matplotlib, of the lines and dots that stand for candidates.
-
         Returns
         -------
         display : HalvingDisplay
@@ -265,6 +235,14 @@ class HalvingDisplay:
         ------
         ValueError
             If there is no such kind of picture.
+
+        Examples
+        --------
+        >>> from skhalving import HalvingDisplay, successive_halving
+        >>> result = successive_halving(lambda x, resource: x, range(9), max_resources=9)
+        >>> display = HalvingDisplay.from_result(result)
+        >>> display.plot(kind="schedule").ax_.get_xlabel()
+        'resource'
         """
         import matplotlib.pyplot as plt
 
@@ -273,78 +251,79 @@ class HalvingDisplay:
         self.ax_ = plt.subplots(layout="constrained")[1] if ax is None else ax
         self.figure_ = self.ax_.figure
         self.lines_: list[Any] = []
-        getattr(self, f"_draw_{kind}")(dict(line_kw or {}))
+        getattr(self, f"_draw_{kind}")()
         return self
 
     # -- the three pictures -------------------------------------------------------------------
 
-    def _draw_scores(self, line_kw: dict[str, Any]) -> None:
-        x, y, order = self._places(), self._near(), np.lexsort((self.level, self.candidate))
+    def _draw_scores(self) -> None:
+        x, y, order = self._places(), self._near(), np.argsort(self.candidate, kind="stable")
         arrived = np.isin(self.candidate, self.candidate[self.level == self.level.max()])
+        size = np.clip(50 / np.sqrt(self.schedule.n_candidates), 3, 5)  # many dots are small ones
         for b in range(len(self.schedule)):
-            for group, alpha in ((~arrived, 0.25), (arrived, 0.9)):
+            for group, alpha, label in ((~arrived, 0.35, None), (arrived, 0.9, f"bracket {b}")):
                 rows = order[(group & (self.bracket == b))[order]]
                 # NaN between one candidate and the next: one line draws the ways of all of them.
                 gaps = np.flatnonzero(np.diff(self.candidate[rows])) + 1
                 ways = [np.insert(column[rows], gaps, np.nan) for column in (x, y)]
-                label = f"bracket {b}" if alpha > 0.5 else None
-                style = {**self._style(b), "lw": 0.8, "alpha": alpha, **line_kw}
-                self._line(ways[0], ways[1], style, label)
+                style = {"alpha": alpha, "ms": size, "lw": 0.8, **self._style(b)}
+                self._line(ways[0], ways[1], label, **style)
         self._draw_winner(x, y)
         self._level_axis()
         self._score_axis(y)
 
     def _draw_winner(self, x: np.ndarray, y: np.ndarray) -> None:
         best, std = self.best_index, np.where(self.score_std > 0, self.score_std, np.nan)
-        way = np.flatnonzero(self.candidate == self.candidate[best])
+        way = self.candidate == self.candidate[best]
         spread = "" if np.isnan(std[best]) else f" ± {std[best]:.2g}"
         star: dict[str, Any] = {"marker": "*", "ms": 12, "mec": "white", "markevery": [-1]}
-        style = {"color": "black", "lw": 1.3, "zorder": 4, "capsize": 3, **star}
+        style = {"color": self._ink(), "lw": 1.3, "capsize": 3, "zorder": 4, **star}
         label = f"winner {y[best]:.4g}{spread}"
         self.lines_.append(self.ax_.errorbar(x[way], y[way], std[way], label=label, **style)[0])
 
-    def _draw_schedule(self, line_kw: dict[str, Any]) -> None:
-        n_brackets, n_levels = len(self.schedule), len(self.schedule.levels)
+    def _draw_schedule(self) -> None:
         most = self.schedule.brackets[0].rungs[0].n_candidates
         for b, bracket in enumerate(self.schedule):
-            levels = range(n_levels - len(bracket.rungs), n_levels)
-            n = [rung.n_candidates for rung in bracket.rungs]
-            color = COLOURS[b % len(COLOURS)]
-            self._line(levels, [b] * len(n), {"color": color, "lw": 1, **line_kw})
+            n = np.array([rung.n_candidates for rung in bracket.rungs])
+            x, y = np.arange(-len(n), 0) + len(self.schedule.levels), np.full(len(n), b)
+            color = self._style(b)["color"]
+            self._line(x, y, color=color, lw=1)
             # Areas are to each other as the numbers, down to what can be seen.
-            self.ax_.scatter(levels, [b] * len(n), np.maximum(250 * np.array(n) / most, 8), color)
-            for level, number in zip(levels, n, strict=True):
-                above: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
-                self.ax_.annotate(str(number), (level, b), (0, 9), fontsize="small", **above)
-        self.ax_.set_yticks(range(n_brackets), [f"bracket {b}" for b in range(n_brackets)])
-        self.ax_.set_ylim(n_brackets - 0.5, -0.7)
+            self.ax_.scatter(x, y, np.maximum(250 * n / most, 8), color)
+            above: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
+            for level, number in zip(x, n, strict=True):
+                self.ax_.annotate(str(number), (level, b), (0, 10), fontsize="small", **above)
+        names = [f"bracket {b}" for b in range(len(self.schedule))]
+        self.ax_.set_yticks(range(len(names)), names)
+        self.ax_.set_ylim(len(names) - 0.5, -0.7)
         self._level_axis()
 
-    def _draw_time(self, line_kw: dict[str, Any]) -> None:
+    def _draw_time(self) -> None:
         at_top = self.level == self.level.max()
         end, y = np.cumsum(self.seconds), self._near()
         for b in range(len(self.schedule)):
             rows = at_top & (self.bracket == b)
-            style = {**self._style(b), "ls": "", "alpha": 0.6, **line_kw}
-            self._line(end[rows], y[rows], style, f"bracket {b}")
+            self._line(end[rows], y[rows], f"bracket {b}", ls="", ms=5, **self._style(b))
         best = (np.fmax if self.maximize else np.fmin).accumulate(y[at_top])
-        style = {"color": "black", "drawstyle": "steps-post"}
-        # The last one holds to the end of the search.
-        self._line([*end[at_top], end[-1]], [*best, best[-1]], style, "best so far")
-        self.ax_.set_xlim(left=0)
+        until = [*end[at_top], end[-1]]  # the last one holds to the end of the search
+        style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
+        self._line(until, [*best, best[-1]], "best so far", **style)
+        self.ax_.axvline(0, color=self._ink(), lw=0.5)
         self.ax_.set_xlabel("seconds of fitting and scoring, all levels")
         self._score_axis(y[at_top])
 
     # -- what they share ----------------------------------------------------------------------
 
-    def _line(self, x: Any, y: Any, style: Mapping[str, Any], label: str | None = None) -> None:
+    def _line(self, x: Any, y: Any, label: str | None = None, **style: Any) -> None:
         self.lines_ += self.ax_.plot(x, y, label=label, **style)
 
     def _style(self, b: int) -> dict[str, Any]:
-        """Every bracket has its own colour and marker; many dots are small ones."""
-        size = np.clip(50 / np.sqrt(self.schedule.n_candidates), 3, 5)
-        marker = MARKERS[b % len(MARKERS)]
-        return {"color": COLOURS[b % len(COLOURS)], "marker": marker, "ms": size, "mew": 0}
+        """Every bracket has its own colour and marker."""
+        return {"color": COLOURS[b % len(COLOURS)], "marker": MARKERS[b % len(MARKERS)], "mew": 0}
+
+    def _ink(self) -> Any:
+        """What text is written in: black, or light on a dark page."""
+        return self.ax_.xaxis.label.get_color()
 
     def _places(self) -> np.ndarray:
         """Where trials stand on the axis of levels: brackets beside one another, and candidates
@@ -354,13 +333,13 @@ class HalvingDisplay:
         return self.level + width * (beside + 0.7 * ((self.candidate * 0.618034) % 1 - 0.5))
 
     def _level_axis(self) -> None:
-        levels, folds = self.schedule.levels, self.schedule.levels[-1].n_folds > 1
+        levels, with_folds = self.schedule.levels, self.schedule.levels[-1].n_folds > 1
         for level in range(0, len(levels), 2):
-            self.ax_.axvspan(level - 0.5, level + 0.5, color="0.95", lw=0, zorder=0)
-        names = [f"{level.n_resources}" + f"\n{level.n_folds}" * folds for level in levels]
+            self.ax_.axvspan(level - 0.5, level + 0.5, color="0.5", alpha=0.1, lw=0, zorder=0)
+        names = [f"{n}\n{k} fold{'s'[: k > 1]}" if with_folds else f"{n}" for n, k in levels]
         self.ax_.set_xticks(range(len(levels)), names, fontsize="small")
         self.ax_.set_xlim(-0.5, len(levels) - 0.5)
-        self.ax_.set_xlabel(self.resource_name + ", and folds below it" * folds)
+        self.ax_.set_xlabel(self.resource_name)
 
     def _near(self) -> np.ndarray:
         """The scores, with NaN for those far worse than most: one of -1e9 would press all others
@@ -376,8 +355,9 @@ class HalvingDisplay:
             self.ax_.plot([], [], " ", label=f"{n_out} failed or off the axis")
         self.ax_.set_ylabel(self.score_name)
         self.ax_.grid(axis="y", alpha=0.3)
-        # Above the axes it covers no data.
-        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
+        # Above the axes it covers no data; a column has about 1.6 inches.
+        columns = max(2, int(self.ax_.bbox.width / self.figure_.dpi / 1.6))
+        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": columns}
         self.ax_.legend(fontsize="small", frameon=False, handlelength=1, columnspacing=1, **above)
 
 
@@ -395,10 +375,12 @@ def _metric(search: Any, metric: str | None) -> str:
     return metric
 
 
-def _level(schedule: Schedule, table: Mapping[str, Any]) -> np.ndarray:
-    """The level of each trial: all brackets end on the highest."""
+def _trials(schedule: Schedule, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Who was where; all brackets end on the highest level."""
     n_rungs = np.array([len(bracket.rungs) for bracket in schedule])
-    return table["iter"] + len(schedule.levels) - n_rungs[table["bracket"]]
+    level = table["iter"] + len(schedule.levels) - n_rungs[table["bracket"]]
+    who = {name: table[name] for name in ("bracket", "candidate")}
+    return {"schedule": schedule, "level": level, **who}
 
 
 def _seconds(results: Mapping[str, Any]) -> np.ndarray:

@@ -24,6 +24,7 @@ from sklearn.utils import check_random_state
 
 from skhalving import schedule as plans
 from skhalving import space as spaces
+from skhalving.html import readable
 from skhalving.pickling import Carried
 from skhalving.race import Race, Trial
 from skhalving.run import Job, Log, Task, run
@@ -33,6 +34,8 @@ from skhalving.schedule import Schedule
 @dataclass(frozen=True)
 class Result:
     """What a race found; its repr is a short table.
+
+    .. versionadded:: 0.1
 
     Attributes
     ----------
@@ -45,21 +48,43 @@ class Result:
     best_resource : int
         The resource that it had there.
 
+    maximize : bool
+        Whether larger scores are better.
+
     schedule : Schedule
         What was planned.
 
-    history : dict of str to ndarray
+    history : dict of str to ndarray of shape (n_evaluations,)
         Columns ``bracket``, ``iter`` (rung within the bracket), ``candidate``, ``n_resources``,
-        ``score`` and ``seconds``, a row for each evaluation, level by level.
-        ``pandas.DataFrame(history)`` takes it.
+        ``score`` and ``seconds`` (of one call of the objective), a row for each evaluation, level
+        by level. ``pandas.DataFrame(history)`` takes it.
 
-    configurations : list
+    configurations : list of length n_candidates
         ``configurations[candidate]`` is what was tried.
+
+    See Also
+    --------
+    HalvingDisplay.from_result : Draws it.
+
+    Examples
+    --------
+    >>> from skhalving import successive_halving
+    >>> print(successive_halving(lambda x, resource: abs(x - 2), range(9), max_resources=9))
+    best score     0
+    configuration  2
+    resource       9
+    evaluations    13 of 9 configurations
+    <BLANKLINE>
+    bracket  rung  candidates  resource
+          0     0           9         1
+                1           3         3
+                2           1         9
     """
 
     best_configuration: Any
     best_score: float
     best_resource: int
+    maximize: bool
     schedule: Schedule
     history: dict[str, np.ndarray] = field(repr=False)
     configurations: list[Any] = field(repr=False)
@@ -67,7 +92,7 @@ class Result:
     def __repr__(self) -> str:
         return (
             f"best score     {self.best_score:.6g}\n"
-            f"configuration  {self.best_configuration!r}\n"
+            f"configuration  {readable(self.best_configuration)}\n"
             f"resource       {self.best_resource}\n"
             f"evaluations    {len(self.history['score'])} of {len(self.configurations)} "
             f"configurations\n\n{self.schedule}"
@@ -87,6 +112,8 @@ def successive_halving(
     verbose: int = 0,
 ) -> Result:
     """Try all configurations with little, and the best of them with more, up to the maximum.
+
+    .. versionadded:: 0.1
 
     Parameters
     ----------
@@ -136,10 +163,16 @@ def successive_halving(
         With what is known so far as its attribute ``partial``, a Result, or None if that is
         nothing.
 
+    See Also
+    --------
+    hyperband : Also starts with fewer configurations on more.
+    SuccessiveHalvingSearchCV : The same for an estimator.
+
     References
     ----------
     Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
-    Optimization. AISTATS, Algorithm 1.
+    Optimization. AISTATS, Section 3. With a least and a largest amount of resource, as here: Li et
+    al. (2020). A System for Massively Parallel Hyperparameter Tuning. MLSys, Algorithm 1.
 
     Examples
     --------
@@ -176,10 +209,14 @@ def hyperband(
 ) -> Result:
     """Run successive halving from every amount to start with: many with little, few with much.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     objective : callable
-        As in :func:`successive_halving`.
+        ``objective(configuration, resource) -> float``, smaller is better. With ``stateful=True``
+        ``objective(configuration, resource, state) -> (float, state)``. An exception or NaN fails
+        that configuration, with a warning.
 
     space : dict, list of dict, or callable
         Parameters with lists or distributions (anything with ``rvs``), as for
@@ -187,17 +224,32 @@ def hyperband(
         every point enters once. Or ``space(rng) -> configuration`` with a
         ``numpy.random.RandomState``.
 
-    max_resources, min_resources, factor
-        As in :func:`hyperband_schedule`.
+    max_resources : int
+        What the last rung of every bracket gives, exactly; in units of the resource.
+
+    min_resources : int, default=1
+        The least that any rung gives.
+
+    factor : int, default=3
+        One configuration in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int or "auto", default="auto"
         Configurations in all. "auto": every point of a grid, else as many as Hyperband asks for.
 
-    maximize, stateful, n_jobs, verbose
-        As in :func:`successive_halving`.
+    maximize : bool, default=False
+        Larger is better.
+
+    stateful : bool, default=False
+        Training goes on, as in :func:`successive_halving`.
+
+    n_jobs : int, default=None
+        Evaluations at a time, through joblib. The result is the same for every value.
 
     random_state : int, RandomState instance or None, default=None
         Of the draws.
+
+    verbose : int, default=0
+        Above 0, print a line a level.
 
     Returns
     -------
@@ -206,12 +258,23 @@ def hyperband(
 
     Raises
     ------
-    ValueError, TypeError, KeyboardInterrupt
-        As :func:`successive_halving`.
+    ValueError
+        If an argument is out of its range, or every evaluation failed.
+    TypeError
+        If the objective returns something that is not a number.
+    KeyboardInterrupt
+        With what is known so far as its attribute ``partial``, a Result, or None if that is
+        nothing.
+
+    See Also
+    --------
+    hyperband_schedule : The plan, before the first evaluation.
+    HyperbandSearchCV : The same for an estimator.
 
     References
     ----------
-    Li et al. (2018). Hyperband. JMLR 18, Algorithm 1.
+    Li et al. (2018). Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization. JMLR
+    18, Algorithm 1.
 
     Examples
     --------
@@ -360,6 +423,7 @@ def _result(
         best_configuration=configurations[trials[best].candidate],
         best_score=float(scores[best]),
         best_resource=amounts[best],
+        maximize=sign > 0,
         schedule=race.schedule,
         history=history,
         configurations=configurations,

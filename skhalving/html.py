@@ -22,7 +22,7 @@ def summary_html(schedule: Schedule, best_params: Mapping[str, Any] | None = Non
         rows.append([f"bracket {b}", *empty, *(rung.n_candidates for rung in bracket.rungs)])
     tables = _table("Candidates on each rung", amounts, rows)
     if best_params:
-        best = [[name, _readable(value)] for name, value in best_params.items()]
+        best = [[name, readable(value)] for name, value in best_params.items()]
         tables += _table("Best parameters", ["parameter", "value"], best)
     return f"<div>{tables}</div>"
 
@@ -38,6 +38,7 @@ def _table(caption: str, head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> 
     )
 
 
-def _readable(value: Any) -> str:
-    """``np.float64(0.1)`` as ``0.1``; other values as Python writes them."""
-    return str(value) if isinstance(value, np.number | np.bool_) else repr(value)
+def readable(value: Any) -> str:
+    """As Python writes it, but ``np.float64(0.1)`` as ``0.1``, also within a dict or a list."""
+    with np.printoptions(legacy="1.21"):
+        return repr(value)

@@ -26,7 +26,24 @@ AUTO_LEVELS = 4
 
 
 class Level(NamedTuple):
-    """One step of the ladder: how much resource, on how many folds."""
+    """One step of the ladder: how much resource, on how many folds.
+
+    .. versionadded:: 0.1
+
+    Attributes
+    ----------
+    n_resources : int
+        In units of the resource.
+
+    n_folds : int
+        1 for a plain function.
+
+    Examples
+    --------
+    >>> from skhalving import hyperband_schedule
+    >>> hyperband_schedule(9).levels[-1]
+    Level(n_resources=9, n_folds=1)
+    """
 
     n_resources: int
     n_folds: int
@@ -34,7 +51,27 @@ class Level(NamedTuple):
 
 @dataclass(frozen=True)
 class Rung:
-    """How many candidates of one bracket stand on one level, and what that level gives each."""
+    """How many candidates of one bracket stand on one level, and what that level gives each.
+
+    .. versionadded:: 0.1
+
+    Attributes
+    ----------
+    n_candidates : int
+        How many stand there.
+
+    n_resources : int
+        What each of them gets, in units of the resource.
+
+    n_folds : int, default=1
+        On how many folds each of them is scored.
+
+    Examples
+    --------
+    >>> from skhalving import hyperband_schedule
+    >>> hyperband_schedule(9).brackets[0].rungs[0]
+    Rung(n_candidates=9, n_resources=1, n_folds=1)
+    """
 
     n_candidates: int
     n_resources: int
@@ -43,7 +80,21 @@ class Rung:
 
 @dataclass(frozen=True)
 class Bracket:
-    """A tuple of rungs, the crowded and cheap one first."""
+    """A race of successive halving: rungs, the crowded and cheap one first.
+
+    .. versionadded:: 0.1
+
+    Attributes
+    ----------
+    rungs : tuple of Rung
+        From where the bracket starts up to the highest level.
+
+    Examples
+    --------
+    >>> from skhalving import hyperband_schedule
+    >>> [len(bracket.rungs) for bracket in hyperband_schedule(9)]
+    [3, 2, 1]
+    """
 
     rungs: tuple[Rung, ...]
 
@@ -51,6 +102,10 @@ class Bracket:
 @dataclass(frozen=True)
 class Schedule:
     """The brackets of a search, the most exploratory first; ``str()`` of it is a table.
+
+    Iterating over it gives the brackets, ``len()`` their number.
+
+    .. versionadded:: 0.1
 
     Attributes
     ----------
@@ -65,6 +120,13 @@ class Schedule:
 
     levels : tuple of Level
         The ladder in use, lowest level first.
+
+    Examples
+    --------
+    >>> from skhalving import hyperband_schedule
+    >>> schedule = hyperband_schedule(81)
+    >>> len(schedule), schedule.n_candidates, schedule.n_fits
+    (5, 143, 206)
     """
 
     brackets: tuple[Bracket, ...]
@@ -89,15 +151,78 @@ class Schedule:
         return tuple(Level(rung.n_resources, rung.n_folds) for rung in tallest.rungs)
 
     def rung(self, bracket: int, level: int) -> Rung:
-        """The rung of a bracket on a level; all brackets end on the last level."""
+        """The rung of a bracket on a level; all brackets end on the last level.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        bracket : int
+            Its position among the brackets, from 0.
+
+        level : int
+            Its position on the ladder, from 0.
+
+        Returns
+        -------
+        rung : Rung
+            How many candidates, with how much.
+
+        Examples
+        --------
+        >>> from skhalving import hyperband_schedule
+        >>> hyperband_schedule(9).rung(bracket=1, level=2)
+        Rung(n_candidates=1, n_resources=9, n_folds=1)
+        """
         return self.brackets[bracket].rungs[level - len(self.levels)]
 
     def iter(self, bracket: int, level: int) -> int:
-        """The position of a level within a bracket, from 0."""
+        """The position of a level within a bracket.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        bracket : int
+            Its position among the brackets, from 0.
+
+        level : int
+            Its position on the ladder, from 0.
+
+        Returns
+        -------
+        iter : int
+            From 0; negative on levels below the bracket's first.
+
+        Examples
+        --------
+        >>> from skhalving import hyperband_schedule
+        >>> hyperband_schedule(9).iter(bracket=1, level=2)
+        1
+        """
         return level - len(self.levels) + len(self.brackets[bracket].rungs)
 
     def rungs_at(self, level: int) -> list[tuple[int, Rung]]:
-        """(bracket, rung) of the brackets that have entered by this level."""
+        """The rungs on a level, of the brackets that have entered by then.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        level : int
+            Its position on the ladder, from 0.
+
+        Returns
+        -------
+        rungs : list of tuple of (int, Rung)
+            Each with the position of its bracket.
+
+        Examples
+        --------
+        >>> from skhalving import hyperband_schedule
+        >>> [(b, rung.n_candidates) for b, rung in hyperband_schedule(9).rungs_at(1)]
+        [(0, 3), (1, 5)]
+        """
         entered = [b for b in range(len(self)) if self.iter(b, level) >= 0]
         return [(b, self.rung(b, level)) for b in entered]
 
@@ -106,7 +231,26 @@ class Schedule:
         return sum(rung.n_candidates for _, rung in self.rungs_at(level))
 
     def fits_at(self, level: int) -> int:
-        """Fits of a level; folds that the rung below had at the same amount are kept."""
+        """Fits of a level; folds that the rung below had at the same amount are kept.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        level : int
+            Its position on the ladder, from 0.
+
+        Returns
+        -------
+        n_fits : int
+            Over all brackets.
+
+        Examples
+        --------
+        >>> from skhalving import hyperband_schedule
+        >>> hyperband_schedule(9).fits_at(1)
+        8
+        """
         here = self.levels[level]
         below = self.levels[level - 1] if level > 0 else Level(0, 0)
         kept = below.n_folds if below.n_resources == here.n_resources else 0
@@ -212,6 +356,8 @@ def hyperband_schedule(
 ) -> Schedule:
     """The brackets that Hyperband would run, to read before paying for them.
 
+    .. versionadded:: 0.1
+
     Parameters
     ----------
     max_resources : int
@@ -237,9 +383,15 @@ def hyperband_schedule(
     ValueError
         If an argument is not an integer or out of its range.
 
+    See Also
+    --------
+    hyperband : Runs them, for a plain function.
+    HyperbandSearchCV : Runs them, for an estimator; its ``plan`` knows the data.
+
     References
     ----------
-    Li et al. (2018). Hyperband. JMLR 18, Algorithm 1.
+    Li et al. (2018). Hyperband: A Novel Bandit-Based Approach to Hyperparameter Optimization. JMLR
+    18, Algorithm 1.
 
     Examples
     --------

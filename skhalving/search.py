@@ -137,6 +137,8 @@ class _HalvingSearchCV(BaseSearchCV):
     def fit(self, X: Any, y: Any = None, **params: Any) -> _HalvingSearchCV:
         """Race the candidates and refit the best.
 
+        .. versionadded:: 0.1
+
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, n_samples)
@@ -157,7 +159,23 @@ class _HalvingSearchCV(BaseSearchCV):
         Raises
         ------
         ValueError
-            If an argument or the data does not allow the search, or if every fit failed.
+            If an argument or the data does not allow the search, if every fit failed, or if the
+            journal is that of another search.
+        KeyboardInterrupt
+            With what is known so far in ``cv_results_``.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from skhalving import HyperbandSearchCV
+        >>> X, y = load_iris(return_X_y=True)
+        >>> tree = DecisionTreeClassifier(random_state=0)
+        >>> search = HyperbandSearchCV(tree, {"max_depth": [1, 2, 3, 4, 5]}, random_state=0)
+        >>> search.fit(X, y).predict(X[:2])
+        array([0, 0])
+        >>> search.cv_results_["rank_test_score"][search.best_index_]
+        np.int32(1)
         """
         scorers, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
@@ -213,15 +231,41 @@ class _HalvingSearchCV(BaseSearchCV):
     def plan(self, X: Any, y: Any = None, **params: Any) -> Schedule:
         """The schedule that ``fit`` would run, to read before paying for it.
 
+        .. versionadded:: 0.1
+
         Parameters
         ----------
-        X, y, **params
-            As in :meth:`fit`.
+        X : array-like of shape (n_samples, n_features) or (n_samples, n_samples)
+            As in :meth:`fit`. Nothing is fitted; the number of rows decides.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            As in :meth:`fit`; the classes decide how few rows the lowest rung may have.
+
+        **params : dict of str to object
+            As in :meth:`fit`, such as ``groups``.
 
         Returns
         -------
         schedule : Schedule
             ``print`` it.
+
+        Raises
+        ------
+        ValueError
+            If an argument or the data does not allow the search.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from skhalving import SuccessiveHalvingSearchCV
+        >>> X, y = load_iris(return_X_y=True)
+        >>> grid = {"max_depth": [1, 2, 3], "min_samples_leaf": [1, 5, 20]}
+        >>> print(SuccessiveHalvingSearchCV(DecisionTreeClassifier(), grid).plan(X, y))
+        bracket  rung  candidates  resource  folds
+              0     0           9        50      1
+                    1           3       150      1
+                    2           1       150      5
         """
         self._validate_params()
         X, y = indexable(X, y)
@@ -614,8 +658,9 @@ journal : path-like, default=None
     search goes on from there, also with more candidates or a larger maximum.
 
 max_time : float or timedelta, default=None
-    Seconds. Nothing starts after that, less the time that the refit is expected to take; at least
-    one candidate is evaluated. What could not be run is said in a warning.
+    In seconds if it is a number. Nothing starts after that, less the time that the refit is
+    expected to take; at least one candidate is evaluated. What could not be run is said in a
+    warning.
 
 fit_timeout : float, default=None
     Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
@@ -631,18 +676,18 @@ return_train_score : bool, default=False
 
 Attributes
 ----------
-cv_results_ : dict of str to array
+cv_results_ : dict of str to ndarray of shape (n_rows,)
     A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
     ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
-    ``continued`` (whether training went on from the rung below). ``split*`` columns are NaN for
-    folds that the rung did not use; means are over those used. ``rank_test_*`` compares the level
-    first: rank 1 is the best at full resource.
+    ``continued`` (whether training went on from the rung below). Times are seconds. ``split*``
+    columns are NaN for folds that the rung did not use; means are over those used. ``rank_test_*``
+    compares the level first: rank 1 is the best at full resource.
 
 schedule_ : Schedule
     What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
 
 n_resources_ : list of int
-    The levels' resource, lowest first.
+    The levels' resource, in rows or units of the parameter, lowest first.
 
 min_resources_, max_resources_ : int
     The first and the last of them.
@@ -723,7 +768,8 @@ successive_halving : The same for a plain function.
 References
 ----------
 Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
-Optimization. AISTATS, Algorithm 1.
+Optimization. AISTATS, Section 3. With a least and a largest amount of resource, as here: Li et al.
+(2020). A System for Massively Parallel Hyperparameter Tuning. MLSys, Algorithm 1.
 
 Examples
 --------

@@ -63,7 +63,11 @@ def raced(schedule, *, maximize=True, fail=(), far=()):
     top = history["score"][history["n_resources"] == amount]
     best = np.nanmax(top) if maximize else np.nanmin(top)
     return SimpleNamespace(
-        schedule=schedule, history=history, best_score=best, best_resource=amount
+        schedule=schedule,
+        history=history,
+        best_score=best,
+        best_resource=amount,
+        maximize=maximize,
     )
 
 
@@ -128,8 +132,9 @@ def test_levels_on_the_axis_tell_amount_and_folds(search):
     """Fold steps at the same amount are levels of their own, and say so."""
     ax = HalvingDisplay.from_estimator(search).ax_
     ticks = [tick.get_text() for tick in ax.get_xticklabels()]
-    assert ticks == ["16\n1", "50\n1", "150\n1", "150\n5"][-len(ticks) :]
-    assert ax.get_xlabel() == "n_samples, and folds below it"
+    expected = ["16\n1 fold", "50\n1 fold", "150\n1 fold", "150\n5 folds"]
+    assert ticks == expected[-len(ticks) :]
+    assert ax.get_xlabel() == "n_samples"
 
 
 def test_metric_is_that_of_refit_unless_named(several):
@@ -157,13 +162,10 @@ def test_without_refit_the_best_in_the_metric_wins():
 
 @pytest.mark.parametrize("maximize", [True, False])
 @pytest.mark.parametrize("plan", [hyperband, successive_halving])
-def test_plain_function_direction_is_read_from_who_won(maximize, plan):
-    """A result has no direction; those who were promoted and the best show it, even if one alone
-    reached the top.
-    """
+def test_best_so_far_is_on_the_better_side(maximize, plan):
+    """A result says whether larger is better, and the line of the best goes that way only."""
     result = raced(plan(ladder(27, 1, 3), 3), maximize=maximize)
     display = HalvingDisplay.from_result(result, kind="time")
-    assert display.maximize == maximize
     assert display.score[display.best_index] == result.best_score
     best = display.lines_[-1].get_ydata()
     assert best[-1] == result.best_score
@@ -216,10 +218,13 @@ def test_draws_when_nothing_reached_the_top(kind):
 @pytest.mark.parametrize("size", [(4, 3), (10, 6)])
 @pytest.mark.parametrize("n_candidates", [10, 1000])
 def test_nothing_covers_anything(kind, size, n_candidates):
-    """The legend stands above the data; tick labels are apart; all of it is on the figure."""
+    """The legend stands above the data, with the winner's spread in it; tick labels are apart; all
+    of it is on the figure."""
     schedule = hyperband(ladder(1347, 149, 3, (1, 5)), 3, n_candidates)
     figure, ax = plt.subplots(figsize=size, layout="constrained")
-    HalvingDisplay.from_result(raced(schedule), kind=kind, ax=ax)
+    display = HalvingDisplay.from_result(raced(schedule))
+    display.score_std += 0.0123
+    display.plot(ax, kind=kind)
     figure.draw_without_rendering()
     page = figure.bbox
     if (legend := ax.get_legend()) is not None:
@@ -230,12 +235,6 @@ def test_nothing_covers_anything(kind, size, n_candidates):
     ticks = [tick.get_window_extent() for tick in ax.get_xticklabels() if tick.get_text()]
     for left, right in pairwise(ticks):
         assert left.x1 < right.x0
-
-
-def test_line_kw_reaches_the_lines(search):
-    """What the user says about lines wins over the defaults."""
-    display = HalvingDisplay.from_estimator(search, line_kw={"alpha": 0.123})
-    assert {line.get_alpha() for line in display.lines_[:-1]} == {0.123}
 
 
 def test_errors_name_the_value_and_the_remedy(search):

@@ -99,3 +99,20 @@ def test_every_page_can_be_reached_from_the_first():
     """A page that is in no table of contents is found by nobody."""
     listed = set(re.findall(r"^(\w+)$", (DOCS / "index.md").read_text(), re.MULTILINE))
     assert {page.stem for page in DOCS.glob("*.md")} <= listed | {"index"}
+
+
+def test_glossary_is_in_order_and_has_no_word_that_nobody_uses():
+    """What it explains is on some other page; that links into it resolve, the build checks."""
+    words = re.findall(r"^   (\w.*)$", (DOCS / "glossary.md").read_text(), re.MULTILINE)
+    assert words == sorted(words, key=str.lower)
+    pages = [*DOCS.glob("*.md"), *(DOCS / "examples").glob("*.py"), DOCS.parent / "README.md"]
+    pages.remove(DOCS / "glossary.md")
+    text = " ".join(" ".join(page.read_text().lower().split()) for page in pages)
+    assert [word for word in words if word.lower() not in text] == []
+
+
+def test_layout_names_every_file():
+    """Who looks for where something is done finds each file of the package on one page."""
+    page = (DOCS / "layout.md").read_text()
+    files = [path.name for path in (DOCS.parent / "skhalving").glob("[!_]*.py")]
+    assert [name for name in files if f"`{name}`" not in page] == []

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -255,12 +256,12 @@ def test_the_table_is_short_enough_to_read(capsys):
     assert "left" in lines[0]
     assert f"{result.best_score:.6g}" in repr(result)
     assert str(result.schedule) in repr(result)
+    assert "np.float64" not in repr(result)
     assert len(repr(result).splitlines()) < 20
 
 
 def test_history_is_a_table():
     """pandas takes it as it is."""
-    pd = pytest.importorskip("pandas")
     history = hyperband(square, SPACE, max_resources=9, random_state=0).history
     frame = pd.DataFrame(history)
     assert list(frame) == ["bracket", "iter", "candidate", "n_resources", "score", "seconds"]
@@ -300,7 +301,7 @@ def test_there_is_one_loop():
     assert skhalving.functions.run is skhalving.search.run
     assert skhalving.functions.Race is skhalving.search.Race
     for module in (skhalving.functions, skhalving.search):
-        assert "Parallel" not in inspect.getsource(module)
+        assert "Parallel(" not in inspect.getsource(module)
         assert ".ask(" not in inspect.getsource(module)
 
 

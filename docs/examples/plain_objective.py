@@ -8,7 +8,7 @@ that becomes exact as the resource grows. Resources grow from rung to rung, up t
 
 import random
 
-from skhalving import successive_halving
+from skhalving import HalvingDisplay, successive_halving
 
 
 def objective(x, resource):
@@ -22,3 +22,9 @@ rng = random.Random(0)
 configurations = [rng.uniform(0, 4) for _ in range(16)]
 result = successive_halving(objective, configurations, max_resources=27, factor=3)
 print(result)
+
+# %%
+# The best of each rung goes on. Larger amounts make the objective exact, so lines that fell or rose
+# had been lucky or unlucky.
+
+display = HalvingDisplay.from_result(result)

@@ -7,7 +7,9 @@ everything. ``HalvingDisplay`` draws the race, the plan behind it, and where the
 """
 
 # %%
-# Eighty configurations of a pipeline, from distributions so wide that most of them are poor.
+# Eighty configurations of a pipeline, from distributions so wide that most of them are poor. A
+# notebook shows a fitted search as below: what it is made of, how many candidates each rung had,
+# and the best parameters.
 
 import sys
 from pathlib import Path
@@ -30,13 +32,17 @@ search = HyperbandSearchCV(
     pipeline, space, n_candidates=80, cv=5, scoring="accuracy", random_state=0
 )
 search.fit(X_train, y_train)
-print(f"accuracy on rows the search never saw: {search.score(X_test, y_test):.3f}")
 
 # %%
-# **The race.** A dot is a candidate on one level: the number of rows it was given, and the folds it
-# was scored on. Lines lead from those who were promoted to their next level; faded ones dropped out
-# before the top. A bracket is a group of candidates that compete with one another only. The star is
-# the winner, its bar one standard deviation over the folds.
+# The test rows took no part in the search.
+
+print(f"accuracy on them: {search.score(X_test, y_test):.3f}")
+
+# %%
+# **The race.** A dot is a candidate on one level: the number of rows it was given, and the number
+# of folds it was scored on. Lines lead from those who were promoted to their next level; faded ones
+# dropped out before the top. A bracket is a group of candidates that compete with one another only.
+# The star is the winner, its bar one standard deviation over the folds.
 #
 # Look at whether the lines cross: where they do, the small amount misled, and the brackets that
 # start higher are there for that case.
@@ -52,7 +58,7 @@ schedule = HalvingDisplay.from_estimator(search, kind="schedule", ax=ax)
 
 # %%
 # **The time.** The best score with the full resource so far, against the seconds that all fits took
-# until then; those of the lower levels come first.
+# until then. Those of the lower levels come first, which is why nothing is drawn at the left.
 
 figure, ax = plt.subplots(figsize=(8, 4.0), layout="constrained")
 time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)
