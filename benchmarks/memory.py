@@ -1,11 +1,12 @@
 """Memory of the whole process tree while a search runs on two worker processes.
 
-    python benchmarks/memory.py [GIGABYTES]
+    python benchmarks/memory.py [MILLIONS_OF_ROWS]
 
 Proportional set size (a page shared by n processes counts 1/n for each), sampled every 50 ms, at
-its peak and over the size of X; beside it, of that, what belongs to the parent. X is float64, in
-memory or a memory map of a file. "1 % of the rows" is a search whose every rung has at most that
-many; "all rows" ends at full resource, where each worker holds the training rows of its fold, as
+its peak: of all processes, with and without what they had before there was an X; of the parent; and
+of the larger worker. X has 20 columns, of float64 (so 6.25 million rows are 1 GB) or float32, in
+memory or a memory map of a file. "1 %" is a search whose every rung has at most that share of the
+rows; "all" ends at full resource, where each worker has a copy of the training rows of its fold, as
 with any search of scikit-learn.
 """
 
@@ -13,6 +14,7 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,7 @@ def pss(pid):
 class Peak:
     """The most that the tree, and the parent in it, had while this was entered."""
 
-    tree = parent = 0
+    tree = parent = worker = 0
 
     def __enter__(self):
         self._stop = threading.Event()
@@ -64,6 +66,7 @@ class Peak:
         while not self._stop.wait(0.05):
             sizes = [pss(pid) for pid in tree(os.getpid())]
             self.tree, self.parent = max(self.tree, sum(sizes)), max(self.parent, sizes[0])
+            self.worker = max(self.worker, *sizes[1:], 0)
 
 
 def search(X, y, max_resources):
@@ -79,31 +82,38 @@ def search(X, y, max_resources):
     ).fit(X, y)
 
 
-def main(gigabytes=1.0):
-    n_rows = int(gigabytes * 1e9) // (8 * COLUMNS)
+def write(path, n_rows, dtype):
     rng = np.random.default_rng(0)
+    X = np.memmap(path, dtype=dtype, mode="w+", shape=(n_rows, COLUMNS))
+    for start in range(0, n_rows, 100_000):
+        X[start : start + 100_000] = rng.normal(size=X[start : start + 100_000].shape)
+    X.flush()
+
+
+def main(millions=6.25):
+    n_rows = int(millions * 1e6)
     y = np.arange(n_rows) % 2
-    search(rng.normal(size=(2000, COLUMNS)), y[:2000], 2000)  # the workers start
-    print(f"X: {n_rows} rows x {COLUMNS} float64, {gigabytes} GB\n")
-    print(f"{'X':<12}{'search':<18}{'idle / X':>10}{'peak / X':>10}{'parent / X':>12}")
-    with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-        for where in ("memory map", "memory"):
-            if where == "memory map":
-                X = np.memmap(file.name, dtype=np.float64, mode="w+", shape=(n_rows, COLUMNS))
-                for start in range(0, n_rows, 100_000):
-                    part = X[start : start + 100_000]
-                    part[:] = rng.normal(size=part.shape)
-                X.flush()
-                X = np.memmap(file.name, dtype=np.float64, mode="r", shape=(n_rows, COLUMNS))
-            else:
-                X = np.array(X)
-            for name, rows in (("1 % of the rows", n_rows // 100), ("all rows", n_rows)):
-                idle = sum(map(pss, tree(os.getpid())))
-                with Peak() as peak:
-                    search(X, y, rows)
-                size = gigabytes * 1e9
-                ratios = f"{idle / size:>10.2f}{peak.tree / size:>10.2f}{peak.parent / size:>12.2f}"
-                print(f"{where:<12}{name:<18}{ratios}", flush=True)
+    search(np.random.default_rng(0).normal(size=(2000, COLUMNS)), y[:2000], 2000)  # workers start
+    idle = sum(map(pss, tree(os.getpid())))
+    print(f"{n_rows:,} rows; before X, {idle / 1e9:.2f} GB in all\n")
+    head = f"{'X':<20}{'GB':>6}{'rows':>6}{'s':>7}{'peak / X':>10}{'less idle':>11}"
+    print(f"{head}{'parent / X':>12}{'worker / X':>12}")
+    for dtype in (np.float32, np.float64):
+        with tempfile.NamedTemporaryFile(suffix=".bin") as file:
+            write(file.name, n_rows, dtype)
+            for where in ("memory map", "memory"):
+                X = np.memmap(file.name, dtype=dtype, mode="r", shape=(n_rows, COLUMNS))
+                if where == "memory":
+                    X = np.array(X)
+                for name, rows in (("1 %", n_rows // 100), ("all", n_rows)):
+                    start = time.perf_counter()
+                    with Peak() as peak:
+                        search(X, y, rows)
+                    seconds, size = time.perf_counter() - start, X.nbytes
+                    what = f"{np.dtype(dtype).name}, {where}"
+                    print(f"{what:<20}{size / 1e9:>6.2f}{name:>6}{seconds:>7.1f}", end="")
+                    print(f"{peak.tree / size:>10.2f}{(peak.tree - idle) / size:>11.2f}", end="")
+                    print(f"{peak.parent / size:>12.2f}{peak.worker / size:>12.2f}", flush=True)
 
 
 if __name__ == "__main__":

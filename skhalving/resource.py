@@ -25,20 +25,39 @@ Split = tuple[Any, Any]
 LEAST_TEST_ROWS = 1000
 
 
-def stratified_order(labels: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Positions in an order of which every prefix holds the classes in proportion.
+def in_half(indices: Any) -> Any:
+    """Row indices of half the size, where they fit; as they are if they are not of int64."""
+    if getattr(indices, "dtype", None) != np.int64 or (len(indices) and indices.max() >= 2**31):
+        return indices
+    return indices.astype(np.int32)
+
+
+def _codes(labels: np.ndarray) -> np.ndarray:
+    """Classes as numbers from 0, as small as they can be: there may be many millions."""
+    classes, codes = np.unique(labels, return_inverse=True)
+    return codes.astype(np.min_scalar_type(len(classes)))
+
+
+def _drawn(part: np.ndarray, classes: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
+    """The rows of a part of a fold, in the order in which rungs take them."""
+    if classes is None:
+        return part[rng.permutation(len(part))]
+    return part[stratified_order(classes[part], rng)]
+
+
+def stratified_order(classes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
+    """Positions in an order of which every prefix holds the classes, 0, 1, …, in proportion.
 
     The j-th row (from 0) of a class of n rows goes to the place (j + 1/2) / n, so a prefix that
     ends at place t has about t * n rows of each class. First of all stands one row of each class,
     small classes first.
     """
-    _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    shuffled = rng.permutation(len(inverse))
-    by_class = shuffled[np.argsort(inverse[shuffled], kind="stable")]
-    class_of = inverse[by_class]
-    starts = np.cumsum(counts) - counts
-    place = (np.arange(len(by_class)) - starts[class_of] + 0.5) / counts[class_of]
-    place[starts] = counts / len(by_class) - 1.0
+    counts = np.bincount(classes)
+    counts = counts[counts > 0]
+    shuffled = in_half(rng.permutation(len(classes)))
+    by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
+    place[np.cumsum(counts) - counts] = counts / len(by_class) - 1.0
     return by_class[np.argsort(place, kind="stable")]
 
 
@@ -83,26 +102,19 @@ class Rows:
         self._cuts: dict[tuple[int, int], Split] = {}
         self._splits = splits
         below = [level for level in levels if level.n_resources < n_samples]
+        amounts = {level.n_resources for level in below}
+        classes = None if labels is None else _codes(labels)
         for fold in fold_order[: max((level.n_folds for level in below), default=0)]:
             rng = np.random.RandomState([seed, fold])
             train, test = (np.asarray(part) for part in splits[fold])
-            in_order = [
-                np.sort(part)[::-1]
-                if newest_first
-                else part[rng.permutation(len(part))]
-                if labels is None
-                else part[stratified_order(labels[part], rng)]
-                for part in (train, test)
-            ]
-            n_classes = 1 if labels is None else len(np.unique(labels[train]))
-            for level in below:
-                share = [level.n_resources * len(part) // n_samples for part in (train, test)]
-                least = (n_classes, min(LEAST_TEST_ROWS, len(test)))
-                cut = [
-                    np.sort(part[: max(n, m)])
-                    for part, n, m in zip(in_order, share, least, strict=True)
-                ]
-                self._cuts[fold, level.n_resources] = cut[0], cut[1]
+            n_classes = 1 if classes is None else len(np.unique(classes[train]))
+            cuts = []
+            for part, least in ((train, n_classes), (test, min(LEAST_TEST_ROWS, len(test)))):
+                in_order = np.sort(part)[::-1] if newest_first else _drawn(part, classes, rng)
+                sizes = {a: max(least, a * len(part) // n_samples) for a in amounts}
+                cuts.append({a: np.sort(in_order[:size]) for a, size in sizes.items()})
+            for amount in amounts:
+                self._cuts[fold, amount] = cuts[0][amount], cuts[1][amount]
 
     def cut(self, fold: int, amount: int) -> Split:
         """Row indices (train, test), each in rising order."""

@@ -39,7 +39,7 @@ from skhalving.evaluate import Evaluate, TimeLimit
 from skhalving.html import summary_html
 from skhalving.journal import Journal, fingerprint_of_data, stable
 from skhalving.race import Race
-from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter
+from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter, in_half
 from skhalving.results import cv_results
 from skhalving.run import run
 from skhalving.schedule import Level, Schedule
@@ -304,7 +304,7 @@ class _HalvingSearchCV(BaseSearchCV):
             cv = copy(cv)
             cv.random_state = seed
         expected = cv.get_n_splits(X, y, **split_params)
-        splits = list(cv.split(X, y, **split_params))
+        splits = [(in_half(train), in_half(test)) for train, test in cv.split(X, y, **split_params)]
         if len(splits) != expected:
             raise ValueError(
                 "cv.split and cv.get_n_splits return inconsistent results. Expected "
