@@ -10,9 +10,11 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import SGDClassifier
+from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, successive_halving
+from skhalving.workers import Dask, workers
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]
 X, y = load_digits(return_X_y=True)
@@ -90,6 +92,44 @@ def test_plain_functions(backend):
     """The functions too."""
     result = successive_halving(lambda x, resource: (x - 5) ** 2, range(9), max_resources=9)
     assert result.best_configuration == 5
+
+
+def test_a_search_within_a_parallel_loop(backend):
+    """Inside the workers of the same engine a search runs too, and gives what it gives alone."""
+    search = SuccessiveHalvingSearchCV(SVC(), {"C": [0.1, 1.0, 10.0]}, cv=2, random_state=0)
+    outside = cross_val_score(search, X, y, cv=2, n_jobs=2)
+    with joblib.parallel_config(backend="loky"):
+        np.testing.assert_array_equal(outside, cross_val_score(search, X, y, cv=2))
+
+
+class Counted:
+    """Counts, in the process that has it, how often it is sent away."""
+
+    sent = 0
+
+    def __reduce__(self):
+        Counted.sent += 1
+        return Counted, ()
+
+
+def is_counted(shared):
+    return isinstance(shared, Counted)
+
+
+def test_dask_gets_what_is_shared_once(dask_client):
+    """X does not travel with every task, nor is it lost with the worker that has it."""
+    shared = Counted()
+    with joblib.parallel_config(backend="dask"), workers(shared) as pool:
+        assert type(pool) is Dask
+        for task in range(10):
+            pool.send([task], [(is_counted, (shared,), {})])
+        assert [pool.receive()[1] for _ in range(10)] == [[True]] * 10
+        sent = Counted.sent
+        assert sent <= 2  # whatever the number of tasks
+        dask_client.restart_workers(list(dask_client.ncores()))
+        pool.send([10], [(is_counted, (shared,), {})])
+        assert pool.receive() == ([10], [True])
+    assert Counted.sent == sent
 
 
 class Deadly(DummyClassifier):

@@ -1,0 +1,218 @@
+"""Evaluations in flight on joblib's backends: as many as there are workers, none waits for a wave.
+
+dask and ray are in ``test_engines.py``.
+"""
+
+import os
+import threading
+import time
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator
+
+from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
+from skhalving import workers as skhalving_workers
+from skhalving.workers import Here, Loky, Submitted, Wave, WorkerDied, workers
+
+KINDS = {"sequential": Here, "threading": Submitted, "loky": Loky, "multiprocessing": Wave}
+
+
+def double(shared, value, seconds=0.0):
+    time.sleep(seconds)
+    return shared, 2 * value
+
+
+def leave(shared):
+    os._exit(1)
+
+
+@pytest.fixture(params=KINDS)
+def pool(request):
+    with joblib.parallel_config(backend=request.param), workers("shared", n_jobs=2) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("backend", KINDS)
+def test_backends(backend):
+    """Each joblib backend gets the kind of workers it can be; a single job is this process."""
+    with joblib.parallel_config(backend=backend):
+        with workers(None, n_jobs=2) as pool:
+            assert type(pool) is KINDS[backend]
+        with workers(None, n_jobs=1) as pool:
+            assert type(pool) is Here
+
+
+def test_batches_come_back_with_their_results(pool):
+    """Every task once, each with its own result, whatever the order; then nothing is in flight."""
+    left, received = [[1], [2, 3], [4], [5, 6, 7]], {}
+    while left or pool.n_flying:
+        while left and pool.n_free > 0:
+            tasks = left.pop()
+            pool.send(tasks, [(double, ("shared", task), {}) for task in tasks])
+        tasks, results = pool.receive()
+        received.update(zip(tasks, results, strict=True))
+    assert received == {task: ("shared", 2 * task) for task in range(1, 8)}
+    assert pool.n_flying == 0
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_the_first_to_end_comes_first(backend):
+    """A short batch does not wait for a long one that was sent before it."""
+    with joblib.parallel_config(backend=backend), workers(None, n_jobs=2) as pool:
+        pool.send(["warm"], [(double, (None, 0), {})])
+        pool.receive()
+        pool.send(["long"], [(double, (None, 1, 1.0), {})])
+        pool.send(["short"], [(double, (None, 1), {})])
+        assert pool.n_free == 0
+        assert [pool.receive()[0] for _ in range(2)] == [["short"], ["long"]]
+
+
+def test_a_dead_process_loses_what_is_in_flight():
+    """All that was in flight is reported lost, once each; the next batch gets new processes."""
+    with joblib.parallel_config(backend="loky"), workers(None, n_jobs=2) as pool:
+        pool.send(["innocent"], [(double, (None, 1, 30.0), {})])
+        pool.send(["deadly"], [(leave, (None,), {})])
+        lost = [pool.receive() for _ in range(2)]
+        assert sorted(tasks[0] for tasks, _ in lost) == ["deadly", "innocent"]
+        assert all(isinstance(died, WorkerDied) and not died.certain for _, died in lost)
+        pool.send(["again"], [(double, (None, 4), {})])
+        assert pool.receive() == (["again"], [(None, 8)])
+
+
+def test_an_error_stops_what_is_running():
+    """Leaving with an exception does not wait for what is in flight on other processes."""
+    start = time.perf_counter()
+
+    def interrupted():
+        with joblib.parallel_config(backend="loky"), workers(None, n_jobs=2) as pool:
+            pool.send(["long"], [(double, (None, 1, 60.0), {})])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert time.perf_counter() - start < 30
+
+
+# -- the race on them -------------------------------------------------------------------------
+
+
+def test_no_rung_waits_for_another_bracket():
+    """A candidate of one bracket is promoted, and runs, while a fit of another bracket that began
+    before goes on: with waves that fit would never end."""
+    climbed = threading.Event()
+
+    def objective(configuration, resource):
+        number = configuration["number"]
+        if number == blocker:
+            assert climbed.wait(60)
+        elif number in first_bracket and resource == 9:
+            climbed.set()
+        return number
+
+    def numbers(rng):
+        numbers.last += 1
+        return {"number": numbers.last}
+
+    # Brackets of 9, 5 and 3 candidates: the blocker stands in the last, which starts at the top.
+    first_bracket, blocker = range(1, 10), 15
+    numbers.last = 0
+    with joblib.parallel_config(backend="threading"):
+        result = hyperband(objective, numbers, max_resources=9, n_jobs=2)
+    assert len(result.history["score"]) == 9 + 3 + 1 + 5 + 1 + 3
+
+
+def running():
+    """An objective that notes how many of it run at a time."""
+    lock, counts = threading.Lock(), {"now": 0, "most": 0}
+
+    def objective(configuration, resource):
+        with lock:
+            counts["now"] += 1
+            counts["most"] = max(counts["most"], counts["now"])
+        time.sleep(0.01)
+        with lock:
+            counts["now"] -= 1
+        return configuration
+
+    return objective, counts
+
+
+@pytest.mark.parametrize("n_jobs", [2, 5])
+def test_as_many_as_there_are_workers(n_jobs):
+    """Never more than ``n_jobs`` evaluations at a time, and as many when there is enough to do."""
+    objective, counts = running()
+    with joblib.parallel_config(backend="threading"):
+        successive_halving(objective, range(27), max_resources=27, n_jobs=n_jobs)
+    assert counts["most"] == n_jobs
+
+
+def test_the_longest_first():
+    """What cost the most on the last rung is the first to run on the next."""
+    began = []
+
+    def objective(configuration, resource):
+        began.append((resource, configuration))
+        time.sleep(0.01 * configuration)
+        return configuration
+
+    successive_halving(objective, range(9), max_resources=9, maximize=True)
+    assert [c for resource, c in began if resource == 3] == [8, 7, 6]
+
+
+class Settings(BaseEstimator):
+    """Its score is what the worker's settings are."""
+
+    def __init__(self, a=0):
+        self.a = a
+
+    def fit(self, X, y=None):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.warn("not to be seen", DeprecationWarning, stacklevel=1)
+        self.caught_ = len(caught)
+        return self
+
+    def score(self, X, y=None):
+        return 10 * sklearn.get_config()["assume_finite"] + self.caught_
+
+
+@pytest.mark.parametrize("backend", KINDS)
+def test_settings_go_along(backend):
+    """scikit-learn's configuration and the filters of warnings are those of the caller."""
+    search = SuccessiveHalvingSearchCV(Settings(), {"a": [1, 2, 3]}, n_jobs=2, refit=False, cv=2)
+    with (
+        joblib.parallel_config(backend=backend),
+        sklearn.config_context(assume_finite=True),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", DeprecationWarning)
+        search.set_params(min_resources=20).fit(np.zeros((20, 1)))
+    assert set(search.cv_results_["mean_test_score"]) == {10.0}
+
+
+def test_short_tasks_go_in_batches():
+    """A hundred that take no time are sent in far fewer batches; ten that take long, one by one."""
+
+    def batches(seconds, n):
+        sizes = []
+
+        class Spy(Submitted):
+            def send(self, tasks, calls):
+                sizes.append(len(tasks))
+                super().send(tasks, calls)
+
+        def objective(configuration, resource):
+            time.sleep(seconds)
+            return configuration
+
+        with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="threading"):
+            patch.setitem(skhalving_workers._BACKENDS, "ThreadingBackend", Spy)
+            successive_halving(objective, range(n), max_resources=1, n_jobs=2)
+        assert sum(sizes) == n
+        return sizes
+
+    assert len(batches(0.0, 100)) < 30
+    assert batches(0.3, 10) == [1] * 10
