@@ -124,12 +124,11 @@ def test_dask_gets_what_is_shared_once(dask_client):
         for task in range(10):
             pool.send([task], [(is_counted, (shared,), {})])
         assert [pool.receive()[1] for _ in range(10)] == [[True]] * 10
-        sent = Counted.sent
-        assert sent <= 2  # whatever the number of tasks
+        assert Counted.sent <= 2  # whatever the number of tasks
         dask_client.restart_workers(list(dask_client.ncores()))
         pool.send([10], [(is_counted, (shared,), {})])
         assert pool.receive() == ([10], [True])
-    assert Counted.sent == sent
+    assert Counted.sent <= 4  # dask's scheduler is in this process, and sends it on
 
 
 class Deadly(DummyClassifier):
