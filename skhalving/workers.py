@@ -4,7 +4,7 @@ joblib's public interface runs a whole list of calls, and feeding it a generator
 results deadlocks, since joblib pulls it under its lock. A race chooses its next evaluation when one
 returns. So on loky, on threads and on dask, batches go to the backend's own ``submit``, one for
 each worker; on other backends (ray, spark, multiprocessing) all that is ready is one public call,
-a wave.
+a *wave*.
 
 Whatever joblib calls private is in this file, with its reason. Checked on joblib 1.6.0.
 """
@@ -81,6 +81,30 @@ class Wave(Here):
 
     def _run(self, calls: list[Call]) -> list[Any]:
         return self._parallel(calls)
+
+
+class Ray(Wave):
+    """A wave whose calls find what they share in ray's store, instead of carrying it."""
+
+    def __init__(self, parallel: Parallel, shared: Any) -> None:
+        import ray
+
+        super().__init__(parallel, shared)
+        self._reference = ray.put(shared)
+
+    def _run(self, calls: list[Call]) -> list[Any]:
+        return super()._run(
+            [
+                (_call_with, (self._reference, function, *args[1:]), {})
+                for function, args, _ in calls
+            ]
+        )
+
+
+def _call_with(reference: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    import ray
+
+    return function(ray.get(reference), *arguments)
 
 
 class Submitted:
@@ -211,6 +235,7 @@ _BACKENDS: dict[str, type[Here] | type[Submitted]] = {
     "ThreadingBackend": Submitted,
     "LokyBackend": Loky,
     "DaskDistributedBackend": Dask,
+    "RayBackend": Ray,
 }
 
 
@@ -218,7 +243,8 @@ _BACKENDS: dict[str, type[Here] | type[Submitted]] = {
 def workers(shared: Any, **options: Any) -> Iterator[Here | Submitted]:
     """Those of the joblib backend in use; ``options`` of ``joblib.Parallel``.
 
-    ``shared`` is an argument of every call, and travels as seldom as the backend can manage.
+    ``shared`` is the first argument of every call. It travels once where the backend has a place
+    for it (dask, ray), else with every batch, where joblib takes care of large arrays.
     """
     with ExitStack() as stack:
         parallel = stack.enter_context(Parallel(**options))

@@ -1,5 +1,6 @@
 """dask and ray through joblib, with real processes: the same results, dead workers survived."""
 
+import contextlib
 import os
 import warnings
 
@@ -14,7 +15,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, successive_halving
-from skhalving.workers import Dask, workers
+from skhalving.workers import Dask, Ray, workers
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]
 X, y = load_digits(return_X_y=True)
@@ -49,7 +50,7 @@ def ray_backend():
 @pytest.fixture(params=["dask", "ray"])
 def backend(request):
     request.getfixturevalue("dask_client" if request.param == "dask" else "ray_backend")
-    with joblib.parallel_config(backend=request.param):
+    with joblib.parallel_config(backend=request.param, n_jobs=2):
         yield request.param
 
 
@@ -57,6 +58,18 @@ def columns(search):
     skipped = ("time", "continued")
     names = [name for name in search.cv_results_ if not any(word in name for word in skipped)]
     return {name: [str(value) for value in search.cv_results_[name]] for name in names}
+
+
+@contextlib.contextmanager
+def elsewhere_only(monkeypatch):
+    """Nothing is evaluated in this process."""
+
+    def fail(*args, **kwargs):
+        raise AssertionError("evaluated in this process")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("skhalving.evaluate._fit_and_score", fail)
+        yield
 
 
 SEARCHES = {
@@ -77,12 +90,13 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-def test_the_same_as_alone(backend, name):
+def test_the_same_as_alone(backend, name, monkeypatch):
     """Same table as ``n_jobs=1``, models handed on through the shared folder included."""
     alone = SEARCHES[name]()
     with joblib.parallel_config(backend="loky"):
         alone.set_params(n_jobs=1).fit(X, y)
-    elsewhere = SEARCHES[name]().fit(X, y)
+    with elsewhere_only(monkeypatch):
+        elsewhere = SEARCHES[name]().fit(X, y)
     assert columns(elsewhere) == columns(alone)
     if name == "epochs":
         assert elsewhere.cv_results_["continued"].any()
@@ -103,32 +117,39 @@ def test_a_search_within_a_parallel_loop(backend):
 
 
 class Counted:
-    """Counts, in the process that has it, how often it is sent away."""
+    """Counts how often it is sent away, and arrives as a text."""
 
     sent = 0
 
     def __reduce__(self):
         Counted.sent += 1
-        return Counted, ()
+        return str, ("here",)
 
 
-def is_counted(shared):
-    return isinstance(shared, Counted)
+def test_ray_gets_what_is_shared_once_a_search(ray_backend):
+    """X is put in its store, from which all tasks of all waves take it."""
+    before, shared = Counted.sent, Counted()
+    with joblib.parallel_config(backend="ray"), workers(shared, n_jobs=2) as pool:
+        assert type(pool) is Ray
+        for wave in range(2):
+            pool.send([wave, 10 + wave], [(str.upper, (shared,), {})] * 2)
+            assert pool.receive() == ([wave, 10 + wave], ["HERE", "HERE"])
+    assert Counted.sent <= before + 2
 
 
 def test_dask_gets_what_is_shared_once(dask_client):
     """X does not travel with every task, nor is it lost with the worker that has it."""
-    shared = Counted()
+    before, shared = Counted.sent, Counted()
     with joblib.parallel_config(backend="dask"), workers(shared) as pool:
         assert type(pool) is Dask
         for task in range(10):
-            pool.send([task], [(is_counted, (shared,), {})])
-        assert [pool.receive()[1] for _ in range(10)] == [[True]] * 10
-        assert Counted.sent <= 2  # whatever the number of tasks
+            pool.send([task], [(str.upper, (shared,), {})])
+        assert [pool.receive()[1] for _ in range(10)] == [["HERE"]] * 10
+        assert Counted.sent <= before + 2  # whatever the number of tasks
         dask_client.restart_workers(list(dask_client.ncores()))
-        pool.send([10], [(is_counted, (shared,), {})])
-        assert pool.receive() == ([10], [True])
-    assert Counted.sent <= 4  # dask's scheduler is in this process, and sends it on
+        pool.send([10], [(str.upper, (shared,), {})])
+        assert pool.receive() == ([10], ["HERE"])
+    assert Counted.sent <= before + 4  # dask's scheduler is in this process, and sends it on
 
 
 class Deadly(DummyClassifier):
