@@ -26,7 +26,7 @@ from skhalving.race import Race
 from skhalving.schedule import hyperband, ladder
 
 R = 27
-UNIT = 7.05 / 105.75  # seconds of one unit of resource: with four workers, 7.05 s in all at best
+BOUND = 5.0  # seconds: fits sleep so long that no search can take less
 X, y = np.zeros((30, 1)), np.arange(30) % 2
 SPLIT = [(np.arange(20), np.arange(20, 30))]
 
@@ -42,16 +42,17 @@ def log_normal(n):
 
 
 class Sleeper(ClassifierMixin, BaseEstimator):
-    """Sleeps as long as it is told to of ``epochs``; its score has to do with neither."""
+    """Sleeps as it is told to for each of its ``epochs``; its score has nothing to do with that."""
 
-    def __init__(self, epochs=R, number=0, seconds=0.0):
+    def __init__(self, epochs=R, number=0, seconds=0.0, scale=1.0):
         self.epochs = epochs
+        self.scale = scale
         self.number = number
         self.seconds = seconds
 
     def fit(self, X, y):
         self.classes_ = np.unique(y)
-        time.sleep(self.seconds * self.epochs)
+        time.sleep(self.seconds * self.epochs * self.scale)
         return self
 
     def score(self, X, y):
@@ -65,14 +66,14 @@ def bound(work, n_workers):
     return max(everything / n_workers, *alone)
 
 
-def sleep(times, n_jobs, unit=UNIT):
+def sleep(times, n_jobs, least=BOUND):
     """Seconds of a search over the least that they could be."""
-    n = hyperband(ladder(R, 1, 3), 3).n_candidates
-    space = [
-        {"number": [i], "seconds": [seconds * unit]} for i, seconds in enumerate(times(n).tolist())
-    ]
+    schedule = hyperband(ladder(R, 1, 3), 3)
+    n = schedule.n_candidates
+    units = times(n)
+    space = [{"number": [i], "seconds": [unit]} for i, unit in enumerate(units.tolist())]
     search = HyperbandSearchCV(
-        Sleeper(),
+        Sleeper(scale=least / simulated_bound(schedule, units, n_jobs)),
         space,
         resource="epochs",
         min_resources=1,
@@ -80,7 +81,6 @@ def sleep(times, n_jobs, unit=UNIT):
         cv=SPLIT,
         refit=False,
         n_jobs=n_jobs,
-        n_candidates=n,
         random_state=0,
     )
     start = time.perf_counter()
@@ -91,12 +91,12 @@ def sleep(times, n_jobs, unit=UNIT):
 
 def work_of(search):
     """What each rung's fits had to sleep."""
-    results = search.cv_results_
+    results, scale = search.cv_results_, search.estimator.scale
     work = {}
     for bracket, i, amount, params in zip(
         *(results[name] for name in ("bracket", "iter", "n_resources", "params")), strict=True
     ):
-        work.setdefault(bracket, {}).setdefault(i, []).append(params["seconds"] * amount)
+        work.setdefault(bracket, {}).setdefault(i, []).append(params["seconds"] * amount * scale)
     return [list(rungs.values()) for rungs in work.values()]
 
 

@@ -139,6 +139,7 @@ class _Queue:
         self._missing: dict[Trial, int] = {}
         self._untold: dict[int, int] = {}  # trials of the levels that have begun
         self._evaluated: Counter[int] = Counter()
+        self._n_parts = 1  # tasks of a trial
         self._spent: dict[int, list[float]] = {}
         self._suspects: list[Task] = []
         self._kills: Counter[Task] = Counter()
@@ -167,7 +168,9 @@ class _Queue:
             if trial.level not in self._untold:
                 self._untold[trial.level] = self._race.schedule.candidates_at(trial.level)
                 self._job.level_begins(trial.level)
-            missing = [task for task in self._job.tasks_of(trial) if task not in self._known]
+            tasks = self._job.tasks_of(trial)
+            self._n_parts = len(tasks)
+            missing = [task for task in tasks if task not in self._known]
             if self._exempt is None:
                 # Whatever the time limit, one candidate is evaluated.
                 self._exempt = [] if self._known else missing
@@ -180,15 +183,16 @@ class _Queue:
         return bool(self._left)
 
     def _batch_size(self, pool: Here | Submitted) -> int:
-        """As many as fill ``batch_seconds``, by what such tasks took; half a worker's share."""
+        """As many as fill ``batch_seconds``, by what such tasks took; towards the end of what is
+        ready half a worker's share, so that none is left alone with the last batch."""
         amount = self._left[0].amount
         below = max((a for a in self._spent if a <= amount), default=None)
         if below is None:
             return 1
         n, seconds = self._spent[below]
-        each = max(_LEAST_SECONDS, seconds / n * amount / below)
-        share = (self._race.n_ready + len(self._left)) // (2 * pool.n_workers)
-        return max(1, min(int(pool.batch_seconds / each), share))
+        most = pool.batch_seconds / max(_LEAST_SECONDS, seconds / n * amount / below)
+        n_tasks = len(self._left) + self._race.n_ready * self._n_parts
+        return max(1, int(min(most, max(n_tasks / (2 * pool.n_workers), most / 10))))
 
     def arguments(self, task: Task) -> tuple[Any, ...]:
         """Of ``_attempt``."""
