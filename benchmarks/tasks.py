@@ -60,8 +60,8 @@ class Task:
         Take so many rows of the data, drawn at random; None means all.
 
     continues : bool, default=False
-        Whether a model that goes on from a rung is the model from scratch, for the difference of
-        the two in cost: true of trees, not of epochs by ``partial_fit``.
+        Whether ``continue_training="auto"`` goes on with a model from rung to rung: with trees, not
+        with epochs by ``partial_fit``.
 
     n_splits : int, default=3
         Folds.
@@ -359,6 +359,7 @@ TASKS = {
                 },
             ),
             resource="boost__n_estimators",
+            continues=True,
         ),
         Task(
             "diamonds_neighbours",
