@@ -15,6 +15,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=300, help="of the replay")
     arguments = parser.parse_args()
     run_what_fits(read_tables(arguments.tasks), arguments.budget)
+    print("replaying the tables")
     write(read_tables(TASKS), arguments.seeds)
     print(f"wrote {DOCS / 'benchmarks.md'}")
 

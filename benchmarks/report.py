@@ -293,7 +293,8 @@ def page(tables: list[Table], five: list[Table], n_seeds: int) -> str:
     parts += ["## Tasks", task_table(tables)]
     parts.append(
         "`CPU s` is what one configuration costs, all folds, at full resource; `tabulated` how "
-        "many were."
+        "many were. Of the 336,776 flights of 2013 those that landed are taken, as the others have "
+        "no delay."
     )
     if found:
         parts += [
