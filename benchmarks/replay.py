@@ -127,6 +127,11 @@ class Table:
         better, equal = np.sum(self.quality > quality), np.sum(self.quality == quality)
         return max(1.0, better + (equal + 1) / 2)
 
+    def first(self, n: int) -> Table:
+        """The first ``n`` configurations, which are the same in all tables of a task."""
+        arrays = {name: getattr(self, name)[:n] for name in ("S", "CF", "CS", "CO")}
+        return replace(self, **arrays)
+
     def column(self, level: Level) -> int:
         """Where a level stands among ``levels``, which need not be whole numbers."""
         column = int(np.argmin(np.abs(np.log(self.levels / level.n_resources))))
@@ -295,6 +300,7 @@ HYPERBAND, HALVING = "HyperbandSearchCV()", "SuccessiveHalvingSearchCV()"
 CHANGES: dict[str, tuple[Rule, Rule]] = {
     f"{HYPERBAND}: all folds": (hyperband(), hyperband(folds="all")),
     f"{HYPERBAND}: 3 levels": (hyperband(), hyperband(n_levels=3)),
+    f"{HYPERBAND}: without its last bracket": (hyperband(), hyperband(brackets=slice(3))),
     f"{HYPERBAND}: only its two most exploratory brackets": (
         hyperband(),
         hyperband(brackets=slice(2)),
@@ -485,9 +491,9 @@ def changes(tables: list[Table], n_seeds: int) -> str:
 
 
 def five_folds(five: list[Table], tables: list[Table], n_seeds: int) -> list[str]:
-    """The defaults where there are five folds, beside the same tasks with three."""
-    named = {table.name: table for table in tables}
-    pairs = [(t, named[name]) for t in five if (name := t.name.removesuffix("_5")) in named]
+    """The defaults where there are five folds, beside the same configurations with three."""
+    named = {f"{table.name}_5": table for table in tables}
+    pairs = [(t, named[t.name].first(len(t))) for t in five if t.name in named]
     if not pairs:
         return []
     rules = QUESTIONS[DEFAULTS]
@@ -502,6 +508,7 @@ def five_folds(five: list[Table], tables: list[Table], n_seeds: int) -> list[str
     ]
     return [
         f"### Five folds, the default of `cv`, on {len(pairs)} tasks",
+        "Beside them the same configurations with three folds.",
         markdown(HEAD, rows),
         "Speed-ups by task:",
         by_task(found["five"]),
