@@ -593,9 +593,9 @@ def report(tables: list[Table], five: list[Table], n_seeds: int) -> str:
     parts += continuing(tables, n_seeds)
     parts += [
         "### Why: what each level is worth",
-        markdown(LEVELS_HEAD, [row for table in tables for row in explain_levels(table)]),
+        markdown(LEVELS_HEAD, [row for table in [*tables, *five] for row in explain_levels(table)]),
         "### Why: where the best of the candidates was cut, by `SuccessiveHalvingSearchCV()`",
-        cuts_table(halving(), tables, n_seeds),
+        cuts_table(halving(), [*tables, *five], n_seeds),
     ]
     return "\n\n".join(parts)
 

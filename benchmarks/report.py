@@ -254,6 +254,8 @@ def draw(tables: Sequence[Table], runs: Runs, path: Path) -> None:
 
 def draw_panel(axis: Any, table: Table, of_task: dict[str, list[dict[str, Any]]]) -> None:
     """Random search as a band, every method as a point; up and left is better."""
+    from matplotlib.ticker import NullFormatter
+
     unit = np.mean([line["cpu"] for line in of_task[RANDOM]]) / N_CONFIGURATIONS
     best = max(
         table.quality.max(), *(line["quality"] for lines in of_task.values() for line in lines)
@@ -281,6 +283,8 @@ def draw_panel(axis: Any, table: Table, of_task: dict[str, list[dict[str, Any]]]
             )
     axis.set(xscale="log", yscale="log", title=table.name)
     axis.set(xlabel="CPU seconds", ylabel="CV score below the best known")
+    axis.xaxis.set_minor_formatter(NullFormatter())  # they overlap where a decade is wide
+    axis.yaxis.set_minor_formatter(NullFormatter())
     axis.invert_yaxis()
 
 

@@ -18,7 +18,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks import live, methods, replay, report, tabulate
 from benchmarks.replay import TABLES, Table, halving, hyperband, random_search
-from benchmarks.tasks import FIVE_FOLDS, TASKS
+from benchmarks.tasks import FIVE_FOLDS, SEED, TASKS
 
 LEVELS = np.array([1, 3, 9, 27])
 
@@ -172,6 +172,13 @@ def test_a_change_of_nothing_changes_nothing(monkeypatch):
     monkeypatch.setattr(replay, "CHANGES", {"nothing": (halving(), halving())})
     tables = [replace(random_table(60, seed=seed), name=str(seed)) for seed in range(3)]
     assert "| 1.00 | 1.00 to 1.00 | 0 of 3 |" in replay.changes(tables, n_seeds=20)
+
+
+def test_tasks_do_not_share_the_luck_of_a_seed():
+    """Same space and same seed, yet other draws; and none of them those of the tables."""
+    states = {live.random_state(task, seed) for task in TASKS.values() for seed in range(5)}
+    assert len(states) == 5 * len(TASKS)
+    assert SEED not in states
 
 
 def test_every_task_has_a_run_before_any_has_a_second(tmp_path, monkeypatch):
