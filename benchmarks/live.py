@@ -100,10 +100,12 @@ def random_state(task: Task, seed: int) -> int:
 
 def run_one(task: Task, method: str, seed: int, limit: float) -> dict[str, Any]:
     """One line of the record."""
-    line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed, **machine()}
+    state = random_state(task, seed)
+    line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed}
+    line |= {"random_state": state, **machine()}
     try:
         X, X_test, y, y_test = task.load()
-        problem = Problem(task, X, y, task.splits(X, y), random_state(task, seed))
+        problem = Problem(task, X, y, task.splits(X, y), state)
         start, wall = cpu_seconds(), time.perf_counter()
         with time_limit(limit):
             params = METHODS[method](problem)
