@@ -230,30 +230,30 @@ def dask_hyperband(p: Problem) -> Params:
         return search.fit(p.X, p.y, classes=np.unique(p.y)).best_params_
 
 
+# In the order in which they run: the expensive ones last, for the sake of small budgets.
 METHODS: dict[str, Method] = {
     "RandomizedSearchCV": random_search,
-    "GridSearchCV": grid_search,
-    "HalvingRandomSearchCV": sklearn_halving,
+    "HyperbandSearchCV": ours(HyperbandSearchCV),
+    "SuccessiveHalvingSearchCV": ours(SuccessiveHalvingSearchCV),
+    "HyperbandSearchCV, folds='all'": ours(HyperbandSearchCV, folds="all"),
+    "SuccessiveHalvingSearchCV, folds='all'": ours(SuccessiveHalvingSearchCV, folds="all"),
+    "HyperbandSearchCV, from scratch": ours(HyperbandSearchCV, continue_training=False),
     "HalvingRandomSearchCV(27)": sklearn_halving_of_27,
     "Optuna TPE": tpe,
     "Optuna TPE, HyperbandPruner": tpe_hyperband,
-    "BayesSearchCV": bayes_search,
-    "HyperbandSearchCV": ours(HyperbandSearchCV),
-    "HyperbandSearchCV, folds='all'": ours(HyperbandSearchCV, folds="all"),
-    "HyperbandSearchCV, from scratch": ours(HyperbandSearchCV, continue_training=False),
-    "SuccessiveHalvingSearchCV": ours(SuccessiveHalvingSearchCV),
-    "SuccessiveHalvingSearchCV, folds='all'": ours(SuccessiveHalvingSearchCV, folds="all"),
     "dask-ml HyperbandSearchCV": dask_hyperband,
+    "BayesSearchCV": bayes_search,
+    "GridSearchCV": grid_search,
+    "HalvingRandomSearchCV": sklearn_halving,
 }
 
-# What has nothing to say when the resource is rows.
-ITERATIONS_ONLY = {
-    "Optuna TPE, HyperbandPruner",
-    "HyperbandSearchCV, from scratch",
-    "dask-ml HyperbandSearchCV",
-}
+# What has nothing to say when the resource is rows, or when "auto" is from scratch anyway.
+ITERATIONS_ONLY = {"Optuna TPE, HyperbandPruner", "dask-ml HyperbandSearchCV"}
+CONTINUING_ONLY = {"HyperbandSearchCV, from scratch"}
 
 
 def applies(method: str, task: Task) -> bool:
     """Whether a method is for a task at all."""
+    if method in CONTINUING_ONLY:
+        return task.continues
     return task.resource != "n_samples" or method not in ITERATIONS_ONLY

@@ -24,7 +24,7 @@ import numpy as np
 from scipy.special import comb
 from scipy.stats import rankdata, spearmanr
 
-from benchmarks.tasks import TASKS
+from benchmarks.tasks import FIVE_FOLDS, TASKS
 from skhalving import schedule as plans
 from skhalving.race import Race
 from skhalving.schedule import Level, Schedule
@@ -53,8 +53,9 @@ class Table:
         Amounts of resource, rising.
 
     continues : bool, default=False
-        Whether training goes on between rungs: a fold whose candidate was on a lower rung then pays
-        for the difference of the two fits alone.
+        Whether training goes on between rungs: a fold whose candidate was on a lower rung then does
+        not pay for what was trained there. It pays again what a fit costs that trains nearly
+        nothing (binning, encoding), which is the fit on the least amount.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Table:
         with np.load(path) as arrays:
             found = {name: arrays[name] for name in ("S", "CF", "CS", "levels")}
             found["CO"] = arrays["CO"] if "CO" in arrays else np.zeros_like(found["CF"])
-        task = TASKS.get(path.stem)
+        task = (TASKS | FIVE_FOLDS).get(path.stem)
         return cls(path.stem, **found, continues=task is not None and task.continues)
 
     def __len__(self) -> int:
@@ -126,6 +127,11 @@ class Table:
         better, equal = np.sum(self.quality > quality), np.sum(self.quality == quality)
         return max(1.0, better + (equal + 1) / 2)
 
+    def first(self, n: int) -> Table:
+        """The first ``n`` configurations, which are the same in all tables of a task."""
+        arrays = {name: getattr(self, name)[:n] for name in ("S", "CF", "CS", "CO")}
+        return replace(self, **arrays)
+
     def column(self, level: Level) -> int:
         """Where a level stands among ``levels``, which need not be whole numbers."""
         column = int(np.argmin(np.abs(np.log(self.levels / level.n_resources))))
@@ -167,17 +173,18 @@ def replay(schedule: Schedule, table: Table, candidates: np.ndarray) -> Outcome:
     race = Race(schedule)
     levels = schedule.levels
     columns = [table.column(level) for level in levels]
-    paid: dict[tuple[int, int], dict[int, float]] = {}
+    # What training cost so far, by candidate and fold, then by level.
+    trained: dict[tuple[int, int], dict[int, float]] = {}
     cost = 0.0
     while trial := race.ask():
         row, column = candidates[trial.candidate], columns[trial.level]
         n_folds = levels[trial.level].n_folds
         for fold in range(n_folds):
-            fits = paid.setdefault((trial.candidate, fold), {})
-            if column not in fits:
-                before = max(fits.values(), default=0.0) if table.continues else 0.0
-                cost += table.cost[row, column, fold] - before
-                fits[column] = table.CF[row, column, fold]
+            before = trained.setdefault((trial.candidate, fold), {})
+            if column not in before:
+                saved = max(before.values(), default=0.0) if table.continues else 0.0
+                cost += table.cost[row, column, fold] - saved
+                before[column] = max(0.0, table.CF[row, column, fold] - table.CF[row, 0, 0])
         race.tell(trial, table.means[row, column, n_folds - 1])
     finalists = [candidates[t.candidate] for t in race.scores if t.level == len(levels) - 1]
     return Outcome(int(max(finalists, key=table.quality.__getitem__)), cost, race)
@@ -287,6 +294,26 @@ QUESTIONS: dict[str, dict[str, Rule]] = {
     },
 }
 
+HYPERBAND, HALVING = "HyperbandSearchCV()", "SuccessiveHalvingSearchCV()"
+# What a default would be instead: from one rule to another.
+CHANGES: dict[str, tuple[Rule, Rule]] = {
+    f"{HYPERBAND}: all folds": (hyperband(), hyperband(folds="all")),
+    f"{HYPERBAND}: 3 levels": (hyperband(), hyperband(n_levels=3)),
+    f"{HYPERBAND}: without its last bracket": (hyperband(), hyperband(brackets=slice(3))),
+    f"{HYPERBAND}: only its two most exploratory brackets": (
+        hyperband(),
+        hyperband(brackets=slice(2)),
+    ),
+    f"{HYPERBAND}: one bracket of 54 on 3 levels": (hyperband(), halving(54, n_levels=3)),
+    f"{HYPERBAND}: 27 on 4 levels, 27 on 3": (hyperband(), hedge(27)),
+    f"{HALVING}: all folds": (halving(), halving(folds="all")),
+    f"{HALVING}: 3 levels, 27 candidates": (halving(), halving(27, n_levels=3)),
+    f"{HALVING}: 3 levels, 9 candidates": (halving(), halving(n_levels=3)),
+    f"{HALVING}: factor 2, 27 candidates": (halving(), halving(27, factor=2)),
+    f"{HALVING}: factor 4, 27 candidates": (halving(), halving(27, factor=4)),
+    f"{HALVING}: 54 candidates": (halving(), halving(54)),
+}
+
 
 # -- figures ---------------------------------------------------------------------------------------
 
@@ -319,10 +346,13 @@ class Figures:
     def speedup(self) -> float:
         return self.table.as_random(self.log_rank.mean()) / self.cost.mean()
 
-    def again(self, rng: np.random.Generator) -> float:
-        """The speed-up, had other seeds of these been drawn."""
-        i = rng.integers(len(self.cost), size=len(self.cost))
-        return self.table.as_random(self.log_rank[i].mean()) / self.cost[i].mean()
+    def of(self, seeds: np.ndarray) -> Figures:
+        """Some of the seeds, maybe more than once."""
+        return Figures(self.table, self.log_rank[seeds], self.cost[seeds], self.loss[seeds])
+
+    def again(self, rng: np.random.Generator) -> Figures:
+        """As many seeds, drawn again."""
+        return self.of(rng.integers(len(self.cost), size=len(self.cost)))
 
 
 @cache
@@ -346,7 +376,9 @@ def interval(found: Sequence[Figures]) -> tuple[float, float]:
     """95 % of the geometric means when tasks, and seeds within a task, are drawn again."""
     rng = np.random.default_rng(0)
     draws = [
-        geometric_mean(found[i].again(rng) for i in rng.integers(len(found), size=len(found)))
+        geometric_mean(
+            found[i].again(rng).speedup for i in rng.integers(len(found), size=len(found))
+        )
         for _ in range(N_BOOTSTRAPS)
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
@@ -408,6 +440,83 @@ def by_task(found: Mapping[str, Mapping[str, Figures]]) -> str:
     return markdown(["task", *found], rows)
 
 
+def ratio_interval(old: Sequence[Figures], new: Sequence[Figures]) -> tuple[float, float]:
+    """95 % of the ratio of geometric means when tasks, and seeds within a task, are drawn again."""
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(N_BOOTSTRAPS):
+        logs = []
+        for t in rng.integers(len(old), size=len(old)):
+            seeds = rng.integers(len(old[t].cost), size=len(old[t].cost))
+            logs.append(np.log(new[t].of(seeds).speedup / old[t].of(seeds).speedup))
+        draws.append(np.exp(np.mean(logs)))
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def changes(tables: list[Table], n_seeds: int) -> str:
+    """What another default would do, task by task beside the present one."""
+    rows = []
+    for name, (old, new) in CHANGES.items():
+        found = compare({"old": old, "new": new}, tables, n_seeds)
+        before, after = list(found["old"].values()), list(found["new"].values())
+        if not before:
+            continue
+        ratios = [b.speedup / a.speedup for a, b in zip(before, after, strict=True)]
+        low, high = ratio_interval(before, after)
+        rows.append(
+            [
+                name,
+                f"{geometric_mean(f.speedup for f in before):.2f}",
+                f"{geometric_mean(f.speedup for f in after):.2f}",
+                f"{geometric_mean(ratios):.2f}",
+                f"{low:.2f} to {high:.2f}",
+                f"{sum(r > 1 for r in ratios)} of {len(ratios)}",
+                f"{min(f.speedup for f in before):.2f}",
+                f"{min(f.speedup for f in after):.2f}",
+            ]
+        )
+    head = [
+        "change",
+        "before",
+        "after",
+        "ratio",
+        "95 %",
+        "better on",
+        "worst before",
+        "worst after",
+    ]
+    return markdown(head, rows)
+
+
+def five_folds(five: list[Table], tables: list[Table], n_seeds: int) -> list[str]:
+    """The defaults where there are five folds, beside the same configurations with three."""
+    named = {f"{table.name}_5": table for table in tables}
+    pairs = [(t, named[t.name].first(len(t))) for t in five if t.name in named]
+    if not pairs:
+        return []
+    rules = QUESTIONS[DEFAULTS]
+    found = {
+        "five": compare(rules, [t for t, _ in pairs], n_seeds),
+        "three": compare(rules, [t for _, t in pairs], n_seeds),
+    }
+    rows = [
+        [f"{name}, {k} folds", *row_of(name, of[name])[1:]]
+        for name in rules
+        for k, of in found.items()
+    ]
+    return [
+        f"### Five folds, the default of `cv`, on {len(pairs)} tasks",
+        "Beside them the same configurations with three folds.",
+        markdown(HEAD, rows),
+        "Speed-ups by task:",
+        by_task(found["five"]),
+        by_task(found["three"]),
+        "What another default would do, with five folds:",
+        changes([t for t, _ in pairs], n_seeds),
+    ]
+
+
 # -- why -------------------------------------------------------------------------------------------
 
 
@@ -457,14 +566,14 @@ def explain_cuts(rule: Rule, table: Table, n_seeds: int) -> dict[Level | None, f
     return cuts
 
 
-def read_tables(names: Sequence[str] = ()) -> list[Table]:
-    """The tables with these names; without a name, of all tasks that have been tabulated."""
-    paths = [TABLES / f"{name}.npz" for name in names or TASKS]
-    return [Table.read(path) for path in paths if names or path.exists()]
+def read_tables(names: Iterable[str]) -> list[Table]:
+    """The tables with these names that there are."""
+    paths = [TABLES / f"{name}.npz" for name in names]
+    return [Table.read(path) for path in paths if path.exists()]
 
 
-def report(tables: list[Table], n_seeds: int) -> str:
-    """All that replay has to say, in Markdown."""
+def report(tables: list[Table], five: list[Table], n_seeds: int) -> str:
+    """All that replay has to say, in Markdown; ``five`` are tables with five folds."""
     parts = []
     for question, rules in QUESTIONS.items():
         found = compare(rules, tables, n_seeds)
@@ -474,6 +583,8 @@ def report(tables: list[Table], n_seeds: int) -> str:
             parts += [markdown(HEAD, rows), "Speed-ups by task:", by_task(found)]
         else:
             parts.append("No table has these levels.")
+    parts += ["### What another default would do", changes(tables, n_seeds)]
+    parts += five_folds(five, tables, n_seeds)
     parts += [
         "### What is given up: mean score below the best of the table",
         losses(QUESTIONS[DEFAULTS], tables, n_seeds),
@@ -481,9 +592,9 @@ def report(tables: list[Table], n_seeds: int) -> str:
     parts += continuing(tables, n_seeds)
     parts += [
         "### Why: what each level is worth",
-        markdown(LEVELS_HEAD, [row for table in tables for row in explain_levels(table)]),
+        markdown(LEVELS_HEAD, [row for table in [*tables, *five] for row in explain_levels(table)]),
         "### Why: where the best of the candidates was cut, by `SuccessiveHalvingSearchCV()`",
-        cuts_table(halving(), tables, n_seeds),
+        cuts_table(halving(), [*tables, *five], n_seeds),
     ]
     return "\n\n".join(parts)
 
@@ -516,10 +627,10 @@ def cuts_table(rule: Rule, tables: list[Table], n_seeds: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s [TABLE...] [--seeds N]")
-    parser.add_argument("tables", nargs="*", metavar="TABLE")
+    parser.add_argument("tables", nargs="*", default=list(TASKS), metavar="TABLE")
     parser.add_argument("--seeds", type=int, default=300)
     arguments = parser.parse_args()
-    print(report(read_tables(arguments.tables), arguments.seeds))
+    print(report(read_tables(arguments.tables), read_tables(FIVE_FOLDS), arguments.seeds))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from sklearn.model_selection import ParameterGrid
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
+from skhalving.continuation import family_of
 
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks import live, methods, replay, report, tabulate
 from benchmarks.replay import TABLES, Table, halving, hyperband, random_search
-from benchmarks.tasks import TASKS
+from benchmarks.tasks import FIVE_FOLDS, SEED, TASKS
 
 LEVELS = np.array([1, 3, 9, 27])
 
@@ -110,6 +111,23 @@ def test_continuing_pays_only_for_what_is_new():
     assert continued.cost < afresh.cost
 
 
+def test_continuing_pays_again_what_every_fit_costs():
+    """Only training is saved; binning or encoding is done again on every rung."""
+    table = random_table()
+    table = replace(table, CF=np.full(table.CF.shape, 5.0))
+    schedule = halving(27)(table)
+    afresh = replay.replay(schedule, table, np.arange(27))
+    continued = replay.replay(schedule, replace(table, continues=True), np.arange(27))
+    assert continued.cost == pytest.approx(afresh.cost)
+
+
+def test_tasks_continue_where_a_search_does():
+    """What the tables say of going on is what ``continue_training="auto"`` does."""
+    for task in TASKS.values():
+        family = family_of(task.estimator(), task.resource)
+        assert task.continues == (family is not None and family.auto), task.name
+
+
 def test_a_failed_configuration_is_never_the_answer():
     table = random_table(40)
     table.S[:30] = np.nan
@@ -120,7 +138,7 @@ def test_a_failed_configuration_is_never_the_answer():
 @pytest.mark.parametrize("path", sorted(TABLES.glob("*.npz")), ids=lambda path: path.stem)
 def test_stored_tables_are_read_and_small(path):
     table = Table.read(path)
-    assert path.stat().st_size < 300_000
+    assert path.stat().st_size < 200_000
     assert len(table) >= 49
     assert np.isfinite(table.cost[:, -1]).all()
     assert table.knows(hyperband()(table))
@@ -134,11 +152,55 @@ def test_tables_of_the_two_kinds_of_folds_are_told_apart():
 
 
 def test_report_names_every_table_and_every_rule():
-    text = replay.report([random_table(60)], n_seeds=2)
+    text = replay.report([random_table(60)], [], n_seeds=2)
     for question, rules in replay.QUESTIONS.items():
         assert question in text
         if "factor" not in question:
             assert all(rule in text for rule in rules)
+
+
+def test_five_folds_stand_beside_the_three_of_the_same_task():
+    five = [replace(random_table(60, n_folds=5), name="random_5")]
+    text = "\n".join(replay.five_folds(five, [random_table(60)], n_seeds=2))
+    for row in ("five folds", "three folds", "| random_5 |", "| random |"):
+        assert row in text
+    assert all(name.removesuffix("_5") in TASKS for name in FIVE_FOLDS)
+
+
+def test_a_change_of_nothing_changes_nothing(monkeypatch):
+    """The same rule before and after is at a ratio of 1, without any interval."""
+    monkeypatch.setattr(replay, "CHANGES", {"nothing": (halving(), halving())})
+    tables = [replace(random_table(60, seed=seed), name=str(seed)) for seed in range(3)]
+    assert "| 1.00 | 1.00 to 1.00 | 0 of 3 |" in replay.changes(tables, n_seeds=20)
+
+
+def test_tasks_do_not_share_the_luck_of_a_seed():
+    """Same space and same seed, yet other draws; and none of them those of the tables."""
+    states = {live.random_state(task, seed) for task in TASKS.values() for seed in range(5)}
+    assert len(states) == 5 * len(TASKS)
+    assert SEED not in states
+
+
+def test_every_task_has_a_run_before_any_has_a_second(tmp_path, monkeypatch):
+    """Seeds, then methods, then tasks by their price; nothing once the budget is spent."""
+    ran = []
+
+    def run(task, method, seed, limit):
+        ran.append((seed, method, task.name))
+        return {"task": task.name, "method": method, "seed": seed}
+
+    monkeypatch.setattr(live, "RECORD", tmp_path / "live.jsonl")
+    monkeypatch.setattr(live, "run_one", run)
+    few = ("SuccessiveHalvingSearchCV", "GridSearchCV")
+    monkeypatch.setattr(live, "METHODS", {name: methods.METHODS[name] for name in few})
+    tables = replay.read_tables(["votes_logistic", "digits_rows"])
+    live.run_what_fits(tables, budget=0)
+    assert ran == []
+    live.run_what_fits(tables, budget=1e6)
+    tasks = ["digits_rows", "votes_logistic"]
+    first = [(0, method, task) for method in few for task in tasks]
+    assert ran[:4] == first
+    assert ran[4:] == [(seed, few[0], task) for seed in range(1, 5) for task in tasks]
 
 
 def test_a_table_of_a_task_needs_no_package_to_be_named():
