@@ -31,6 +31,16 @@ class Row:
     outcomes: dict[int, dict[str, Any]]
 
 
+def outcomes_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Of each row and fold; a fold kept on the next level counts once."""
+    fits = {
+        (row.candidate, fold, row.n_resources): outcome
+        for row in rows
+        for fold, outcome in row.outcomes.items()
+    }
+    return list(fits.values())
+
+
 def cv_results(rows: Sequence[Row], n_splits: int) -> dict[str, Any]:
     """The dictionary of columns; ``rows`` come level by level."""
     results: dict[str, Any] = {

@@ -40,7 +40,7 @@ from skhalving.html import summary_html
 from skhalving.journal import Journal, fingerprint_of_data, stable
 from skhalving.race import Race
 from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter, in_half
-from skhalving.results import cv_results
+from skhalving.results import Row, cv_results, outcomes_of
 from skhalving.run import run
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
@@ -499,10 +499,11 @@ class _HalvingSearchCV(BaseSearchCV):
             )
         except BaseException:
             if work.race.scores:
-                self._tabulate(work)
+                self._tabulate(work.rows())
             raise
-        _warn_or_raise_about_fit_failures(work.outcomes(), self.error_score)
-        self._tabulate(work)
+        rows = work.rows()
+        _warn_or_raise_about_fit_failures(outcomes_of(rows), self.error_score)
+        self._tabulate(rows)
         if not whole:
             left = self.schedule_.n_fits - len(work.known)
             warnings.warn(
@@ -532,13 +533,13 @@ class _HalvingSearchCV(BaseSearchCV):
 
     # -- 4. the results -----------------------------------------------------------------------
 
-    def _tabulate(self, work: Work) -> None:
+    def _tabulate(self, rows: list[Row]) -> None:
         """``cv_results_`` from what is known."""
-        outcomes = work.outcomes()
+        outcomes = outcomes_of(rows)
         if callable(self.scoring):
             _insert_error_scores(outcomes, self.error_score)
         self.multimetric_ = isinstance(outcomes[0]["test_scores"], dict)
-        self.cv_results_ = cv_results(work.rows(), self.n_splits_)
+        self.cv_results_ = cv_results(rows, self.n_splits_)
 
     def _choose(self, refit_metric: str) -> None:
         """The best among the rows at full resource."""

@@ -139,15 +139,6 @@ class Work(Job):
         result = {"fit_error": message, "test_scores": scores, "fit_time": 0.0, "score_time": 0.0}
         return {**result, "train_scores": scores} if search.return_train_score else result
 
-    def outcomes(self) -> list[dict[str, Any]]:
-        """Of each row and fold; a fold kept on the next level counts once."""
-        fits = {
-            (row.candidate, fold, row.n_resources): outcome
-            for row in self.rows()
-            for fold, outcome in row.outcomes.items()
-        }
-        return list(fits.values())
-
     def rows(self) -> list[Row]:
         """The trials told so far, level by level."""
         rows = []
