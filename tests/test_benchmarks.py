@@ -121,11 +121,13 @@ def test_continuing_pays_again_what_every_fit_costs():
     assert continued.cost == pytest.approx(afresh.cost)
 
 
-def test_tasks_continue_where_a_search_does():
+@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
+def test_tasks_continue_where_a_search_does(task):
     """What the tables say of going on is what ``continue_training="auto"`` does."""
-    for task in TASKS.values():
-        family = family_of(task.estimator(), task.resource)
-        assert task.continues == (family is not None and family.auto), task.name
+    if task.name == "diamonds_lightgbm":
+        pytest.importorskip("lightgbm", reason="an extra; another step of CI has it")
+    family = family_of(task.estimator(), task.resource)
+    assert task.continues == (family is not None and family.auto)
 
 
 def test_a_failed_configuration_is_never_the_answer():
