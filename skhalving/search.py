@@ -648,7 +648,8 @@ verbose : int, default=0
     Above 0: a line for each level. Above 1: also one for each fit.
 
 pre_dispatch : int or str, default="2*n_jobs"
-    Tasks that joblib takes ahead.
+    Tasks that joblib takes ahead on ray, spark and multiprocessing. Elsewhere none is: as many
+    evaluations are in flight as there are workers.
 
 random_state : int, RandomState instance or None, default=None
     Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
