@@ -227,7 +227,26 @@ class Schedule:
         return [(b, self.rung(b, level)) for b in entered]
 
     def candidates_at(self, level: int) -> int:
-        """Candidates of a level, over all brackets."""
+        """Candidates of a level.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        level : int
+            Its position on the ladder, from 0.
+
+        Returns
+        -------
+        n_candidates : int
+            Over all brackets.
+
+        Examples
+        --------
+        >>> from skhalving import hyperband_schedule
+        >>> hyperband_schedule(9).candidates_at(1)
+        8
+        """
         return sum(rung.n_candidates for _, rung in self.rungs_at(level))
 
     def fits_at(self, level: int) -> int:
