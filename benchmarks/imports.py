@@ -1,0 +1,34 @@
+"""What ``import skhalving`` takes, once scikit-learn's searches are imported.
+
+    python benchmarks/imports.py [ROUNDS]
+
+Python's own count (``-X importtime``) in fresh processes: the least, since noise only adds, and the
+median.
+"""
+
+import re
+import statistics
+import subprocess
+import sys
+
+CODE = "from sklearn.model_selection import GridSearchCV; import skhalving"
+
+
+def milliseconds():
+    """Of GridSearchCV, and of what comes after it."""
+    command = [sys.executable, "-X", "importtime", "-c", CODE]
+    report = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    stock = re.search(r"(\d+) \| sklearn\.model_selection\n", report)
+    after = re.findall(r"(\d+) \| +\d+ \| ", report[stock.end() :])
+    return int(stock[1]) / 1000, sum(map(int, after)) / 1000
+
+
+def main(rounds=15):
+    stock, ours = zip(*(milliseconds() for _ in range(rounds)), strict=True)
+    print(f"{'ms':<14}{'least':>8}{'median':>8}")
+    for name, times in (("GridSearchCV", stock), ("skhalving", ours)):
+        print(f"{name:<14}{min(times):>8.0f}{statistics.median(times):>8.0f}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
