@@ -1,6 +1,6 @@
 """Memory of the whole process tree while a search runs on two worker processes.
 
-    python benchmarks/memory.py [MILLIONS_OF_ROWS]
+    python benchmarks/memory.py [MILLIONS_OF_ROWS [COLUMNS]]
 
 Proportional set size (a page shared by n processes counts 1/n for each), sampled every 50 ms, at
 its peak: of all processes, with and without what they had before there was an X; of the parent; and
@@ -21,8 +21,6 @@ import numpy as np
 from sklearn.linear_model import SGDClassifier
 
 from skhalving import SuccessiveHalvingSearchCV
-
-COLUMNS = 20
 
 
 def tree(pid):
@@ -82,27 +80,28 @@ def search(X, y, max_resources):
     ).fit(X, y)
 
 
-def write(path, n_rows, dtype):
+def write(path, shape, dtype):
     rng = np.random.default_rng(0)
-    X = np.memmap(path, dtype=dtype, mode="w+", shape=(n_rows, COLUMNS))
-    for start in range(0, n_rows, 100_000):
+    X = np.memmap(path, dtype=dtype, mode="w+", shape=shape)
+    for start in range(0, shape[0], 100_000):
         X[start : start + 100_000] = rng.normal(size=X[start : start + 100_000].shape)
     X.flush()
 
 
-def main(millions=6.25):
+def main(millions=6.25, columns=20):
     n_rows = int(millions * 1e6)
+    shape = n_rows, int(columns)
     y = np.arange(n_rows) % 2
-    search(np.random.default_rng(0).normal(size=(2000, COLUMNS)), y[:2000], 2000)  # workers start
+    search(np.random.default_rng(0).normal(size=(2000, shape[1])), y[:2000], 2000)  # workers start
     idle = sum(map(pss, tree(os.getpid())))
     print(f"{n_rows:,} rows; before X, {idle / 1e9:.2f} GB in all\n")
     head = f"{'X':<20}{'GB':>6}{'rows':>6}{'s':>7}{'peak / X':>10}{'less idle':>11}"
     print(f"{head}{'parent / X':>12}{'worker / X':>12}")
     for dtype in (np.float32, np.float64):
         with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-            write(file.name, n_rows, dtype)
+            write(file.name, shape, dtype)
             for where in ("memory map", "memory"):
-                X = np.memmap(file.name, dtype=dtype, mode="r", shape=(n_rows, COLUMNS))
+                X = np.memmap(file.name, dtype=dtype, mode="r", shape=shape)
                 if where == "memory":
                     X = np.array(X)
                 for name, rows in (("1 %", n_rows // 100), ("all", n_rows)):

@@ -57,7 +57,7 @@ def test_simulated_makespan(times, n_workers):
 def test_no_copy_of_x_in_the_parent():
     """A search on 100 MB in memory adds less than those 100 MB to its own process."""
     n_rows = 625_000
-    X, y = np.ones((n_rows, memory["COLUMNS"])), np.arange(n_rows) % 2
+    X, y = np.ones((n_rows, 20)), np.arange(n_rows) % 2
     memory["search"](X[:2000], y[:2000], 2000)
     before = memory["pss"](os.getpid())
     with memory["Peak"]() as peak:
