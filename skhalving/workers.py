@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from math import inf
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 # BatchedCalls: what backends are given to run; it sets the backend for calls within calls.
@@ -147,8 +147,11 @@ class Submitted:
         """Arrays that loky's workers share are files in a folder of this Parallel's own."""
 
     def receive(self) -> tuple[list[Any], Any]:
-        number, results = self._arrived.get()
+        number, results = self._next()
         return self._flying.pop(number), self._receive(results)
+
+    def _next(self) -> tuple[int, Callable[[], Any]]:
+        return self._arrived.get()
 
     def _receive(self, results: Callable[[], Any]) -> Any:
         return results()
@@ -184,7 +187,9 @@ class Loky(Submitted):
 
 
 class Dask(Submitted):
-    """A cluster. A task that kills its worker is tried on three more; then its future says so."""
+    """A cluster. A task that kills its worker is tried on others; then its future says so."""
+
+    patience = 30.0  # seconds between looks whether there are workers at all
 
     def __init__(self, parallel: Parallel, shared: Any) -> None:
         super().__init__(parallel, shared)
@@ -211,6 +216,13 @@ class Dask(Submitted):
 
         # The backend itself calls back for results alone.
         super()._submit(number, batch).add_done_callback(failed)
+
+    def _next(self) -> tuple[int, Callable[[], Any]]:
+        while True:
+            with suppress(Empty):
+                return self._arrived.get(timeout=self.patience)
+            # A TimeoutError, if no worker is left and none comes for `wait_for_workers_timeout`.
+            self._parallel._effective_n_jobs()
 
     def _receive(self, results: Callable[[], Any]) -> Any:
         from distributed.scheduler import KilledWorker

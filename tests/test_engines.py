@@ -25,7 +25,12 @@ X, y = X[:600], y[:600]
 @pytest.fixture(scope="module")
 def dask_client():
     distributed = pytest.importorskip("distributed", reason="dask is an extra")
+    import dask
+
     with (
+        # One more try: with dask's three a task may kill a worker that is just starting, which
+        # dask then gives up.
+        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
         ) as cluster,
@@ -150,6 +155,22 @@ def test_dask_gets_what_is_shared_once(dask_client):
         pool.send([10], [(str.upper, (shared,), {})])
         assert pool.receive() == ([10], ["HERE"])
     assert Counted.sent <= before + 4  # dask's scheduler is in this process, and sends it on
+
+
+def test_no_dask_worker_is_left(monkeypatch):
+    """An error in joblib's words, and no waiting for ever."""
+    distributed = pytest.importorskip("distributed", reason="dask is an extra")
+    monkeypatch.setattr(Dask, "patience", 0.5)
+    with (
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask", wait_for_workers_timeout=1),
+        workers("shared") as pool,
+    ):
+        client.retire_workers(list(client.ncores()))
+        pool.send([1], [(str.upper, ("shared",), {})])
+        with pytest.raises(TimeoutError, match="no worker"):
+            pool.receive()
 
 
 class Deadly(DummyClassifier):
