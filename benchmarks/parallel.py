@@ -199,7 +199,13 @@ def simulated_bound(schedule, seconds, n_workers):
 def main(rounds=3):
     warnings.simplefilter("ignore")
     print(f"{'backend':<16}{'workers':>8}{'times':>12}{'makespan / bound':>26}")
+    schedule = hyperband(ladder(R, 1, 3), 3)
     for n_workers in (4, 16):
+        for times in (constant, log_normal):
+            seconds = times(schedule.n_candidates)
+            least = simulated_bound(schedule, seconds, n_workers)
+            shown = f"{simulate(schedule, seconds, n_workers) / least:.2f}"
+            print(f"{'simulated':<16}{n_workers:>8}{times.__name__:>12}{shown:>26}", flush=True)
         for name in ("loky", "threading", "dask", "multiprocessing"):
             with backend_of(name, n_workers):
                 for times in (constant, log_normal):
