@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sklearn.base import clone
 
 from skhalving.continuation import Families, Family, Models, family_of, growing
-from skhalving.resource import Parameter, Rows
-from skhalving.sklearn_private import _fit_and_score
+from skhalving.resource import Parameter, Part, Rows
+from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class Evaluate:
         Not fitted; cloned for every evaluation.
 
     X, y : array-like of n_samples rows
-        All the data; a fold's rows are cut on the worker.
+        The data; a fold's rows are cut on the worker.
 
-    resource : Rows or Parameter
+    resource : Rows, Part or Parameter
         What an amount means.
 
     options : dict
@@ -106,13 +106,30 @@ class Evaluate:
     estimator: Any
     X: Any
     y: Any
-    resource: Rows | Parameter
+    resource: Rows | Part | Parameter
     options: dict[str, Any]
     models: Models | None
     families: Families
     insist: bool
     top: int
     limit: TimeLimit | None
+
+    def part(self, fold: int, amount: int) -> Evaluate:
+        """The same with the rows of a fold at an amount alone, where those are few.
+
+        Strings and other objects have no shared memory, and travel with every batch; a low rung
+        should not pay for rows that it does not look at.
+        """
+        rows = self.resource.few_rows(fold, amount)
+        if rows is None:
+            return self
+        X, y = _safe_split(self.estimator, self.X, self.y, rows)
+        cut = {
+            name: _check_method_params(self.X, self.options[name], rows)
+            for name in ("fit_params", "score_params")
+        }
+        part = Part(rows, self.resource.cut(fold, amount))
+        return replace(self, X=X, y=y, resource=part, options={**self.options, **cut})
 
     def __call__(
         self, task: Any, params: dict[str, Any], done: int, progress: dict[str, Any]

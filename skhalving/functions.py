@@ -341,13 +341,16 @@ class _Objective(Job):
     def __init__(
         self, race: Race, evaluate: _Evaluate, configurations: list[Any], sign: int, verbose: int
     ) -> None:
-        self.evaluate = evaluate
+        self._evaluate = evaluate
         self._race, self._configurations, self._sign = race, configurations, sign
         self._states: dict[int, Carried | None] = {}
         self._log, self._verbose = Log(race, "resource", sign), verbose
 
     def tasks_of(self, trial: Trial) -> list[Task]:
         return [Task(trial.candidate, 0, self._race.rung(trial).n_resources)]
+
+    def evaluate_for(self, task: Task) -> _Evaluate:
+        return self._evaluate
 
     def arguments(self, task: Task, level: int) -> tuple[Any, ...]:
         return self._configurations[task.candidate], self._states.get(task.candidate)

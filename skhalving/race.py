@@ -70,6 +70,11 @@ class Race:
         return len(self._ready)
 
     @property
+    def next_amount(self) -> int:
+        """The resource of the trial that would be asked for now; 0 if all must wait."""
+        return self.rung(self._ready[0][-1]).n_resources if self._ready else 0
+
+    @property
     def field(self) -> set[int]:
         """The candidates that have not been cut."""
         return {candidate for candidates in self._field.values() for candidate in candidates}

@@ -1,8 +1,8 @@
 """What an amount of resource means for one fold and one configuration.
 
-Two classes with two methods each: ``cut`` gives the train and test rows of a fold at an amount,
-``params`` what the amount adds to a configuration. ``Rows`` cuts rows and adds nothing;
-``Parameter`` cuts nothing and sets a parameter of the estimator.
+Two classes: ``cut`` gives the train and test rows of a fold at an amount, ``params`` what the
+amount adds to a configuration. ``Rows`` cuts rows and adds nothing; ``Parameter`` cuts nothing and
+sets a parameter of the estimator. A ``Part`` is ``Rows`` of data that have been cut beforehand.
 
 A fold's rows are put in one order, once, and an amount is a prefix of it: so the rows of a rung
 contain those of the rung before, every candidate gets the same ones, and a prefix of a stratified
@@ -23,6 +23,9 @@ Split = tuple[Any, Any]
 
 # Scoring whole test folds costs more than the fits on low rungs; tiny ones mislead.
 LEAST_TEST_ROWS = 1000
+
+# A level's rows are cut out of X beforehand where all its folds together need no more than that.
+FEW = 1 / 4
 
 
 def in_half(indices: Any) -> Any:
@@ -100,9 +103,10 @@ class Rows:
         seed: int = 0,
     ) -> None:
         self._cuts: dict[tuple[int, int], Split] = {}
-        self._splits = splits
+        self._splits, self._n_samples = splits, n_samples
         below = [level for level in levels if level.n_resources < n_samples]
-        amounts = {level.n_resources for level in below}
+        amounts = {level.n_resources: level.n_folds for level in below}
+        self._n_folds = amounts
         classes = None if labels is None else _codes(labels)
         for fold in fold_order[: max((level.n_folds for level in below), default=0)]:
             rng = np.random.RandomState([seed, fold])
@@ -119,6 +123,41 @@ class Rows:
     def cut(self, fold: int, amount: int) -> Split:
         """Row indices (train, test), each in rising order."""
         return self._cuts.get((fold, amount), self._splits[fold])
+
+    def few_rows(self, fold: int, amount: int) -> np.ndarray | None:
+        """What a fold needs at an amount, in rising order; None where it is much of all."""
+        if (fold, amount) not in self._cuts:
+            return None
+        rows = np.unique(np.concatenate(self._cuts[fold, amount]))
+        return rows if len(rows) * self._n_folds[amount] <= FEW * self._n_samples else None
+
+    def params(self, amount: int) -> dict[str, Any]:
+        """Rows are no parameter."""
+        return {}
+
+
+class Part:
+    """A fold at an amount, in data that have no other rows.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows,)
+        The rows that there are, in rising order.
+
+    cut : tuple of (train, test)
+        Some of them.
+    """
+
+    def __init__(self, rows: np.ndarray, cut: Split) -> None:
+        train, test = (in_half(np.searchsorted(rows, part)) for part in cut)
+        self._cut = train, test
+
+    def few_rows(self, fold: int, amount: int) -> None:
+        """All of them are needed."""
+
+    def cut(self, fold: int, amount: int) -> Split:
+        """Row indices (train, test), each in rising order."""
+        return self._cut
 
     def params(self, amount: int) -> dict[str, Any]:
         """Rows are no parameter."""
@@ -144,6 +183,9 @@ class Parameter:
     def cut(self, fold: int, amount: int) -> Split:
         """The fold as ``cv`` made it."""
         return self._splits[fold]
+
+    def few_rows(self, fold: int, amount: int) -> None:
+        """All of them are needed."""
 
     def params(self, amount: int) -> dict[str, Any]:
         """The parameter."""

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 from sklearn import config_context, get_config
 
 from skhalving.race import Race, Trial
-from skhalving.workers import Here, Submitted, WorkerDied, workers
+from skhalving.workers import Call, WorkerDied, Workers, workers
 
 
 class Task(NamedTuple):
@@ -41,11 +41,13 @@ class Task(NamedTuple):
 class Job:
     """What is raced: its evaluations, and what becomes of their results.
 
-    ``evaluate(task, *job.arguments(task, level))`` runs on a worker and returns a result, never
-    None; all else is called in this process.
+    ``job.evaluate_for(task)(task, *job.arguments(task, level))`` runs on a worker and returns a
+    result, never None; all else is called in this process.
     """
 
-    evaluate: Any
+    def evaluate_for(self, task: Task) -> Any:
+        """What is called on a worker; one object for all tasks that share what is in it."""
+        raise NotImplementedError
 
     def tasks_of(self, trial: Trial) -> list[Task]:
         """The evaluations of a trial; trials may share them."""
@@ -91,6 +93,8 @@ class Job:
 # A call costs about that much on the way, however short it is.
 _LEAST_SECONDS = 1e-3
 
+_LINGER = 0.01
+
 
 def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
     """Run a race; True if to its end, False if time ran out.
@@ -110,19 +114,19 @@ def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
         Arguments of ``joblib.Parallel``. One pool serves the whole race: a fresh one would write
         the data out again.
     """
-    queue, shared = _Queue(race, job, known), _Shared(job.evaluate)
-    with workers(shared, **parallel) as pool:
+    queue = _Queue(race, job, known)
+    with workers(**parallel) as pool:
         while True:
             while pool.n_free > 0 and (tasks := queue.take(pool)):
-                pool.send(tasks, [(_attempt, (shared, *queue.arguments(t)), {}) for t in tasks])
+                pool.send(tasks, [queue.call(task, pool) for task in tasks])
             if not pool.n_flying:
                 return queue.close()
-            tasks, results = pool.receive()
-            if isinstance(results, WorkerDied):
-                queue.lost(tasks, results)
-            else:
-                for task, result in zip(tasks, results, strict=True):
-                    queue.arrived(task, result)
+            for tasks, results in pool.receive(queue.linger()):
+                if isinstance(results, WorkerDied):
+                    queue.lost(tasks, results)
+                else:
+                    for task, result in zip(tasks, results, strict=True):
+                        queue.arrived(task, result)
 
 
 class _Queue:
@@ -136,6 +140,7 @@ class _Queue:
         self._left: deque[Task] = deque()
         self._awaited: dict[Task, list[Trial]] = {}
         self._arguments: dict[Task, tuple[Any, ...]] = {}
+        self._shared: dict[int, tuple[Any, Any]] = {}
         self._missing: dict[Trial, int] = {}
         self._untold: dict[int, int] = {}  # trials of the levels that have begun
         self._evaluated: Counter[int] = Counter()
@@ -146,7 +151,7 @@ class _Queue:
         self._exempt: list[Task] | None = None
         self._late = False
 
-    def take(self, pool: Here | Submitted) -> list[Task]:
+    def take(self, pool: Workers) -> list[Task]:
         """A batch to send; empty if what is left must wait, or time is over."""
         if self._late:
             return []
@@ -182,23 +187,43 @@ class _Queue:
                 self._tell(trial)
         return bool(self._left)
 
-    def _batch_size(self, pool: Here | Submitted) -> int:
+    def _batch_size(self, pool: Workers) -> int:
         """As many as fill ``batch_seconds``, by what such tasks took; towards the end of what is
         ready half a worker's share, so that none is left alone with the last batch."""
-        amount = self._left[0].amount
-        below = max((a for a in self._spent if a <= amount), default=None)
-        if below is None:
+        seconds = self._seconds(self._left[0].amount)
+        if seconds is None:
             return 1
-        n, seconds = self._spent[below]
-        most = pool.batch_seconds / max(_LEAST_SECONDS, seconds / n * amount / below)
+        most = pool.batch_seconds / max(_LEAST_SECONDS, seconds)
         n_tasks = len(self._left) + self._race.n_ready * self._n_parts
         return max(1, int(min(most, max(n_tasks / (2 * pool.n_workers), most / 10))))
 
-    def arguments(self, task: Task) -> tuple[Any, ...]:
-        """Of ``_attempt``."""
+    def _seconds(self, amount: int) -> float | None:
+        """Of a task, by what such tasks took, or smaller ones; None as long as nothing is known."""
+        below = max((a for a in self._spent if a <= amount), default=None)
+        if below is None:
+            return None
+        n, seconds = self._spent[below]
+        return seconds / n * amount / below
+
+    def linger(self) -> float:
+        """How long to wait, before the next choice, for what ends along with the last.
+
+        Results that end together arrive one by one, and the choice between two of them knows too
+        little: it sends a worker into a long fit just before a rung is whole. A hundredth of what
+        is next costs a worker a hundredth of its time at most.
+        """
+        amount = self._left[0].amount if self._left else self._race.next_amount
+        return _LINGER * (self._seconds(amount) or 0.0)
+
+    def call(self, task: Task, pool: Workers) -> Call:
+        """What a worker does for a task."""
+        evaluate = self._job.evaluate_for(task)
+        if id(evaluate) not in self._shared:
+            self._shared[id(evaluate)] = evaluate, pool.share(_Shared(evaluate))
         if task not in self._arguments:
             self._arguments[task] = self._job.arguments(task, self._awaited[task][0].level)
-        return self._not_after(task), task, *self._arguments[task]
+        shared = self._shared[id(evaluate)][1]
+        return _attempt, (shared, self._not_after(task), task, *self._arguments[task]), {}
 
     def _not_after(self, task: Task) -> float:
         return inf if self._exempt and task in self._exempt else self._job.not_after()

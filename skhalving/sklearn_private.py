@@ -28,6 +28,9 @@ from sklearn.model_selection._validation import (
 # The messages of every scikit-learn estimator for a wrong argument.
 from sklearn.utils._param_validation import Interval, StrOptions
 
+# A subset of X and y, also of a square X of a pairwise estimator.
+from sklearn.utils.metaestimators import _safe_split
+
 # What counts as a row, and which fit parameters have one entry for each.
 from sklearn.utils.validation import _check_method_params, _num_samples
 
@@ -42,6 +45,7 @@ __all__ = [
     "_fit_context",
     "_insert_error_scores",
     "_num_samples",
+    "_safe_split",
     "_warn_or_raise_about_fit_failures",
     "_yield_masked_array_for_each_param",
 ]

@@ -36,6 +36,7 @@ class Work(Job):
         journal: Journal | None,
     ) -> None:
         self.search, self.race, self.evaluate = search, race, evaluate
+        self.parts: dict[tuple[int, int], Evaluate] = {}
         self.candidates, self.folds = candidates, folds
         self.callbacks, self.journal = callbacks, journal
         self.log = Log(race, search.resource)
@@ -64,6 +65,12 @@ class Work(Job):
     def tasks_of(self, trial: Trial) -> list[Task]:
         rung, candidate = self.race.rung(trial), self.first_like[trial.candidate]
         return [Task(candidate, fold, rung.n_resources) for fold in self.folds[: rung.n_folds]]
+
+    def evaluate_for(self, task: Task) -> Evaluate:
+        key = task.fold, task.amount
+        if key not in self.parts:
+            self.parts[key] = self.evaluate.part(*key)
+        return self.parts[key]
 
     def arguments(self, task: Task, level: int) -> tuple[Any, ...]:
         saved = self.saved.get((task.candidate, task.fold), 0)

@@ -134,26 +134,31 @@ class Counted:
 def test_ray_gets_what_is_shared_once_a_search(ray_backend):
     """X is put in its store, from which all tasks of all waves take it."""
     before, shared = Counted.sent, Counted()
-    with joblib.parallel_config(backend="ray"), workers(shared, n_jobs=2) as pool:
+    with joblib.parallel_config(backend="ray"), workers(n_jobs=2) as pool:
         assert type(pool) is Ray
+        reference = pool.share(shared)
         for wave in range(2):
-            pool.send([wave, 10 + wave], [(str.upper, (shared,), {})] * 2)
-            assert pool.receive() == ([wave, 10 + wave], ["HERE", "HERE"])
+            pool.send([wave, 10 + wave], [(str.upper, (reference,), {})] * 2)
+            assert list(pool.receive()) == [([wave, 10 + wave], ["HERE", "HERE"])]
     assert Counted.sent <= before + 2
 
 
 def test_dask_gets_what_is_shared_once(dask_client):
     """X does not travel with every task, nor is it lost with the worker that has it."""
     before, shared = Counted.sent, Counted()
-    with joblib.parallel_config(backend="dask"), workers(shared) as pool:
+    with joblib.parallel_config(backend="dask"), workers() as pool:
         assert type(pool) is Dask
+        reference = pool.share(shared)
         for task in range(10):
-            pool.send([task], [(str.upper, (shared,), {})])
-        assert [pool.receive()[1] for _ in range(10)] == [["HERE"]] * 10
+            pool.send([task], [(str.upper, (reference,), {})])
+        received = []
+        while pool.n_flying:
+            received += pool.receive()
+        assert sorted(received) == [([task], ["HERE"]) for task in range(10)]
         assert Counted.sent <= before + 2  # whatever the number of tasks
         dask_client.restart_workers(list(dask_client.ncores()))
-        pool.send([10], [(str.upper, (shared,), {})])
-        assert pool.receive() == ([10], ["HERE"])
+        pool.send([10], [(str.upper, (reference,), {})])
+        assert list(pool.receive()) == [([10], ["HERE"])]
     assert Counted.sent <= before + 4  # dask's scheduler is in this process, and sends it on
 
 
@@ -165,12 +170,12 @@ def test_no_dask_worker_is_left(monkeypatch):
         distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask", wait_for_workers_timeout=1),
-        workers("shared") as pool,
+        workers() as pool,
     ):
         client.retire_workers(list(client.ncores()))
         pool.send([1], [(str.upper, ("shared",), {})])
         with pytest.raises(TimeoutError, match="no worker"):
-            pool.receive()
+            list(pool.receive())
 
 
 class Deadly(DummyClassifier):

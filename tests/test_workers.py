@@ -32,7 +32,7 @@ def leave(shared):
 
 @pytest.fixture(params=KINDS)
 def pool(request):
-    with joblib.parallel_config(backend=request.param), workers("shared", n_jobs=2) as pool:
+    with joblib.parallel_config(backend=request.param), workers(n_jobs=2) as pool:
         yield pool
 
 
@@ -40,9 +40,9 @@ def pool(request):
 def test_backends(backend):
     """Each joblib backend gets the kind of workers it can be; a single job is this process."""
     with joblib.parallel_config(backend=backend):
-        with workers(None, n_jobs=2) as pool:
+        with workers(n_jobs=2) as pool:
             assert type(pool) is KINDS[backend]
-        with workers(None, n_jobs=1) as pool:
+        with workers(n_jobs=1) as pool:
             assert type(pool) is Here
 
 
@@ -53,8 +53,8 @@ def test_batches_come_back_with_their_results(pool):
         while left and pool.n_free > 0:
             tasks = left.pop()
             pool.send(tasks, [(double, ("shared", task), {}) for task in tasks])
-        tasks, results = pool.receive()
-        received.update(zip(tasks, results, strict=True))
+        for tasks, results in pool.receive():
+            received.update(zip(tasks, results, strict=True))
     assert received == {task: ("shared", 2 * task) for task in range(1, 8)}
     assert pool.n_flying == 0
 
@@ -62,25 +62,27 @@ def test_batches_come_back_with_their_results(pool):
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_the_first_to_end_comes_first(backend):
     """A short batch does not wait for a long one that was sent before it."""
-    with joblib.parallel_config(backend=backend), workers(None, n_jobs=2) as pool:
+    with joblib.parallel_config(backend=backend), workers(n_jobs=2) as pool:
         pool.send(["warm"], [(double, (None, 0), {})])
-        pool.receive()
+        assert list(pool.receive()) == [(["warm"], [(None, 0)])]
         pool.send(["long"], [(double, (None, 1, 1.0), {})])
         pool.send(["short"], [(double, (None, 1), {})])
         assert pool.n_free == 0
-        assert [pool.receive()[0] for _ in range(2)] == [["short"], ["long"]]
+        assert [tasks for _ in range(2) for tasks, _ in pool.receive()] == [["short"], ["long"]]
 
 
 def test_a_dead_process_loses_what_is_in_flight():
     """All that was in flight is reported lost, once each; the next batch gets new processes."""
-    with joblib.parallel_config(backend="loky"), workers(None, n_jobs=2) as pool:
+    with joblib.parallel_config(backend="loky"), workers(n_jobs=2) as pool:
         pool.send(["innocent"], [(double, (None, 1, 30.0), {})])
         pool.send(["deadly"], [(leave, (None,), {})])
-        lost = [pool.receive() for _ in range(2)]
+        lost = []
+        while pool.n_flying:
+            lost += pool.receive()
         assert sorted(tasks[0] for tasks, _ in lost) == ["deadly", "innocent"]
         assert all(isinstance(died, WorkerDied) and not died.certain for _, died in lost)
         pool.send(["again"], [(double, (None, 4), {})])
-        assert pool.receive() == (["again"], [(None, 8)])
+        assert list(pool.receive()) == [(["again"], [(None, 8)])]
 
 
 def test_an_error_stops_what_is_running():
@@ -88,7 +90,7 @@ def test_an_error_stops_what_is_running():
     start = time.perf_counter()
 
     def interrupted():
-        with joblib.parallel_config(backend="loky"), workers(None, n_jobs=2) as pool:
+        with joblib.parallel_config(backend="loky"), workers(n_jobs=2) as pool:
             pool.send(["long"], [(double, (None, 1, 60.0), {})])
             raise KeyError
 
