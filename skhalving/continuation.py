@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import TransformerMixin, clone, is_classifier
-from sklearn.pipeline import Pipeline
 
 from skhalving import pickling
 
@@ -201,7 +200,7 @@ def family_of(model: Any, resource: str, families: Families = FAMILIES) -> Famil
 
     *path, parameter = resource.split("__")
     for step in path:
-        if isinstance(model, Pipeline) and model.steps[-1][0] == step:
+        if hasattr(model, "named_steps") and model.steps[-1][0] == step:
             model = model.steps[-1][1]
         elif isinstance(model, TransformedTargetRegressor) and step == "regressor":
             model = model.regressor
@@ -219,7 +218,7 @@ def growing(model: Any, resource: str, family: Family, done: int, amount: int) -
     """Within it, ``model.fit`` trains from ``done`` up to ``amount``."""
     with ExitStack() as stack:
         for step in resource.split("__")[:-1]:
-            descend = _into_pipeline if isinstance(model, Pipeline) else _into_target_regressor
+            descend = _into_pipeline if hasattr(model, "named_steps") else _into_target_regressor
             model = stack.enter_context(descend(model, step, done > 0))
         fit = wraps(type(model).fit)(partial(_grow_and_return, family.grow, model, done, amount))
         stack.enter_context(_instead(model, "fit", fit))
@@ -234,7 +233,7 @@ def _grow_and_return(
 
 
 @contextmanager
-def _into_pipeline(pipeline: Pipeline, step: str, fitted: bool) -> Iterator[Any]:
+def _into_pipeline(pipeline: Any, step: str, fitted: bool) -> Iterator[Any]:
     """To its last step, past transformers that are fitted already, where that is certain.
 
     It is where ``fit_transform`` is ``fit`` and then ``transform``: the rows are those of before,

@@ -60,14 +60,12 @@ def test_one_file_knows_joblibs_parallel_and_one_opens_journals():
             assert not private, path
 
 
-def test_import_loads_nothing_heavy():
-    """Beyond what GridSearchCV loads: none of the extras, and only the standard library."""
+def test_import_loads_nothing_else():
+    """Beyond what GridSearchCV loads: the package itself, and at most of the standard library."""
     code = (
         "import sys; from sklearn.model_selection import GridSearchCV; "
         "before = set(sys.modules); import skhalving; "
         "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split()) - sys.stdlib_module_names
-    assert loaded <= {"skhalving", "sklearn", "cloudpickle", "joblib", "scipy", "numpy"}
-    assert not loaded & {"matplotlib", "pandas", "torch", "distributed", "ray"}
+    assert set(run.stdout.split()) - sys.stdlib_module_names == {"skhalving"}
