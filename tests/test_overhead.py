@@ -65,6 +65,18 @@ def test_no_copy_of_x_in_the_parent():
     assert peak.parent - before < 0.8 * X.nbytes
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
+def test_a_low_rung_costs_its_rows_alone():
+    """A search on 1 % of 400 MB in memory adds little to all its processes together."""
+    n_rows = 250_000
+    X, y = np.ones((n_rows, 200)), np.arange(n_rows) % 2
+    memory["search"](X[:2000], y[:2000], 2000)
+    before = sum(map(memory["pss"], memory["tree"](os.getpid())))
+    with memory["Peak"]() as peak:
+        memory["search"](X, y, n_rows // 100)
+    assert peak.tree - before < 0.25 * X.nbytes
+
+
 def test_import():
     """A hundredth or two of the time that scikit-learn's own searches take, as measured 0.012."""
     milliseconds = runpy.run_path(str(BENCHMARKS / "imports.py"))["milliseconds"]

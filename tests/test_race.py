@@ -91,7 +91,8 @@ def test_what_is_asked_for(bounds, seed):
     when told so, with only its best left in the field."""
     race, chance, costs = Race(small_schedule(bounds)), random.Random(seed), {}
     ready = []
-    while trial := race.ask():
+    while (amount := race.next_amount) and (trial := race.ask()):
+        assert amount == race.rung(trial).n_resources
         ready.append((trial.level, -costs.get(trial.candidate, 0.0)))
         costs[trial.candidate] = chance.random()
         n_before, n_ready = len(race.field), race.n_ready
@@ -106,6 +107,7 @@ def test_what_is_asked_for(bounds, seed):
                     race.schedule.rung(trial.bracket, trial.level + 1).n_candidates,
                 )
             )
+    assert race.ask() is None
     levels = [level for level, _ in ready]
     assert levels == sorted(levels)
     for level in set(levels):

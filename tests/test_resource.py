@@ -1,12 +1,17 @@
 """Subsamples: nested, stratified, sorted, deterministic, within the fold, whole at the top."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 from scipy.stats import loguniform
+from sklearn.base import BaseEstimator
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import check_scoring
 from sklearn.model_selection import (
     GroupKFold,
     LeaveOneGroupOut,
@@ -17,7 +22,9 @@ from sklearn.model_selection import (
 )
 
 from skhalving import SuccessiveHalvingSearchCV
+from skhalving.evaluate import Evaluate
 from skhalving.resource import LEAST_TEST_ROWS, Parameter, Rows, stratified_order
+from skhalving.run import Task
 from skhalving.schedule import Level
 
 
@@ -121,3 +128,102 @@ def test_two_percent_positives_never_lose_a_class(seed):
     ).fit(X, y)
     assert search.min_resources_ == 55  # of which one in fifty is a positive
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+# -- data that are cut beforehand ------------------------------------------------------------
+
+
+class Remembers(BaseEstimator):
+    """What it was fitted and scored on."""
+
+    def __init__(self, pairwise=False):
+        self.pairwise = pairwise
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.pairwise = self.pairwise
+        return tags
+
+    def fit(self, X, y, sample_weight=None, text=""):
+        self.fitted_ = X, y, sample_weight, text
+        return self
+
+    def score(self, X, y, sample_weight=None):
+        self.scored_ = X, y, sample_weight
+        return 0.0
+
+
+N_ROWS = 2000
+NUMBERS = np.random.RandomState(0).normal(size=(N_ROWS, 3))
+KINDS = {
+    "array": NUMBERS,
+    "sparse": csr_matrix(NUMBERS),
+    "texts": [f"text {i}" for i in range(N_ROWS)],
+    "objects": np.array([[f"text {i}", i] for i in range(N_ROWS)], dtype=object),
+    "kernel": NUMBERS @ NUMBERS.T,
+}
+
+
+def evaluation(X, seed=0, y=None):
+    """Ten folds, three levels; the lowest has few rows."""
+    y = np.random.RandomState(seed).randint(3, size=N_ROWS) if y is None else y
+    splits = list(StratifiedKFold(10).split(np.zeros(N_ROWS), y))
+    levels = [Level(100, 1), Level(700, 1), Level(N_ROWS, 10)]
+    weight = np.arange(N_ROWS) / N_ROWS
+    return Evaluate(
+        estimator=Remembers(pairwise=X is KINDS["kernel"]),
+        X=X,
+        y=y,
+        resource=Rows(splits, N_ROWS, levels, range(10), labels=y, seed=seed),
+        options={
+            "scorer": check_scoring(Remembers()),
+            "fit_params": {"sample_weight": weight, "text": "n_samples"},
+            "score_params": {"sample_weight": weight},
+            "error_score": np.nan,
+            "return_estimator": True,
+            "verbose": 0,
+        },
+        models=None,
+        families={},
+        insist=False,
+        top=N_ROWS,
+        limit=None,
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 2**31 - 1), fold=st.integers(0, 9))
+def test_a_part_gives_the_rows_of_the_whole(kind, seed, fold):
+    """Whatever X is: the same rows, targets, weights and other parameters, in the same order."""
+    whole = evaluation(KINDS[kind], seed)
+    fold = 0 if fold % 2 else fold
+    for amount in (100, 700, N_ROWS):
+        part, task = whole.part(fold, amount), Task(0, fold, amount)
+        assert (part is whole) == (fold > 0 or amount > 100)
+        a, b = (e(task, {}, 0, {})["estimator"] for e in (whole, part))
+        for left, right in zip(a.fitted_ + a.scored_, b.fitted_ + b.scored_, strict=True):
+            left, right = (v.toarray() if hasattr(v, "toarray") else v for v in (left, right))
+            np.testing.assert_array_equal(left, right)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_is_as_large_as_its_rows(kind):
+    """On its way to a worker a low rung has its own rows: 290 of 2,000, of a kernel also columns."""
+    whole = evaluation(KINDS[kind])
+    part = whole.part(0, 100)
+    rows, columns = 0.15, 0.15 if kind == "kernel" else 1.0
+    sizes = [len(pickle.dumps((e.X, e.y))) for e in (part, whole)]
+    assert sizes[0] < 1.3 * rows * columns * sizes[1]
+
+
+def test_folds_count_together():
+    """What all folds of a level need decides: a part each would be more than the whole."""
+    y = np.arange(N_ROWS) % 2
+    splits = list(StratifiedKFold(10).split(np.zeros(N_ROWS), y))
+    few, many = (
+        Rows(splits, N_ROWS, [Level(100, n), Level(N_ROWS, 10)], range(10), labels=y)
+        for n in (1, 10)
+    )
+    assert len(few.few_rows(0, 100)) == 300 - 10  # 90 of 1,800 to train on, and a test fold
+    assert many.few_rows(0, 100) is None

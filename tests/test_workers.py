@@ -71,6 +71,15 @@ def test_the_first_to_end_comes_first(backend):
         assert [tasks for _ in range(2) for tasks, _ in pool.receive()] == [["short"], ["long"]]
 
 
+def test_what_ends_together_is_received_together():
+    """Within ``linger`` of one another; a batch that ends later is not waited for."""
+    with joblib.parallel_config(backend="threading"), workers(n_jobs=3) as pool:
+        for seconds in (0.0, 0.2, 3.0):
+            pool.send([seconds], [(double, (None, seconds, seconds), {})])
+        assert [tasks for tasks, _ in pool.receive(linger=1.0)] == [[0.0], [0.2]]
+        assert [tasks for tasks, _ in pool.receive(linger=1.0)] == [[3.0]]
+
+
 def test_a_dead_process_loses_what_is_in_flight():
     """All that was in flight is reported lost, once each; the next batch gets new processes."""
     with joblib.parallel_config(backend="loky"), workers(n_jobs=2) as pool:
