@@ -209,7 +209,7 @@ def test_a_part_gives_the_rows_of_the_whole(kind, seed, fold):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_part_is_as_large_as_its_rows(kind):
-    """On its way to a worker a low rung has its own rows: 290 of 2,000, of a kernel also columns."""
+    """A low rung sends its own rows to a worker: 290 of 2,000, of a kernel also columns."""
     whole = evaluation(KINDS[kind])
     part = whole.part(0, 100)
     rows, columns = 0.15, 0.15 if kind == "kernel" else 1.0
