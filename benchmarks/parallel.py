@@ -146,11 +146,13 @@ def simulate(schedule, seconds, n_workers):
             heapq.heappush(running, (clock + each, trial))
         if not running:
             return clock
-        clock, trial = heapq.heappop(running)
-        free += 1
-        missing[trial] -= 1
-        if not missing[trial]:
-            race.tell(trial, trial.candidate * 0.618 % 1, costs[trial])
+        clock = running[0][0]
+        while running and running[0][0] == clock:  # as `run` waits for what ends together
+            _, trial = heapq.heappop(running)
+            free += 1
+            missing[trial] -= 1
+            if not missing[trial]:
+                race.tell(trial, trial.candidate * 0.618 % 1, costs[trial])
 
 
 def by_levels(schedule, seconds, n_workers):

@@ -70,9 +70,9 @@ class Race:
         return len(self._ready)
 
     @property
-    def next_amount(self) -> int:
-        """The resource of the trial that would be asked for now; 0 if all must wait."""
-        return self.rung(self._ready[0][-1]).n_resources if self._ready else 0
+    def next(self) -> Trial | None:
+        """The trial that would be asked for now."""
+        return self._ready[0][-1] if self._ready else None
 
     @property
     def field(self) -> set[int]:

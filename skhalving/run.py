@@ -93,7 +93,8 @@ class Job:
 # A call costs about that much on the way, however short it is.
 _LEAST_SECONDS = 1e-3
 
-_LINGER = 0.01
+# Of the time of the fit that waits.
+_LINGER = 0.03
 
 
 def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
@@ -208,12 +209,13 @@ class _Queue:
     def linger(self) -> float:
         """How long to wait, before the next choice, for what ends along with the last.
 
-        Results that end together arrive one by one, and the choice between two of them knows too
-        little: it sends a worker into a long fit just before a rung is whole. A hundredth of what
-        is next costs a worker a hundredth of its time at most.
+        Results that end together arrive one by one, and a choice between two of them would send a
+        worker into a long fit just before a lower rung is whole.
         """
-        amount = self._left[0].amount if self._left else self._race.next_amount
-        return _LINGER * (self._seconds(amount) or 0.0)
+        upcoming = self._awaited[self._left[0]][0] if self._left else self._race.next
+        if upcoming is None or all(t[0].level >= upcoming.level for t in self._awaited.values()):
+            return 0.0
+        return _LINGER * (self._seconds(self._race.rung(upcoming).n_resources) or 0.0)
 
     def call(self, task: Task, pool: Workers) -> Call:
         """What a worker does for a task."""

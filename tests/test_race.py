@@ -91,8 +91,9 @@ def test_what_is_asked_for(bounds, seed):
     when told so, with only its best left in the field."""
     race, chance, costs = Race(small_schedule(bounds)), random.Random(seed), {}
     ready = []
-    while (amount := race.next_amount) and (trial := race.ask()):
-        assert amount == race.rung(trial).n_resources
+    while upcoming := race.next:
+        trial = race.ask()
+        assert trial == upcoming
         ready.append((trial.level, -costs.get(trial.candidate, 0.0)))
         costs[trial.candidate] = chance.random()
         n_before, n_ready = len(race.field), race.n_ready
