@@ -372,24 +372,30 @@ def geometric_mean(values: Iterable[float]) -> float:
     return float(np.exp(np.mean(np.log(np.fromiter(values, float)))))
 
 
-def interval(found: Sequence[Figures]) -> tuple[float, float]:
-    """95 % of the geometric means when tasks, and seeds within a task, are drawn again."""
+Draw = Callable[[int, np.random.Generator], float]
+
+
+def interval(n_tasks: int, draw: Draw) -> tuple[float, float]:
+    """95 % of the geometric means over tasks, drawn again; ``draw`` draws a task's seeds again."""
     rng = np.random.default_rng(0)
     draws = [
-        geometric_mean(
-            found[i].again(rng).speedup for i in rng.integers(len(found), size=len(found))
-        )
+        geometric_mean(draw(i, rng) for i in rng.integers(n_tasks, size=n_tasks))
         for _ in range(N_BOOTSTRAPS)
     ]
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)
 
 
+def speedup_of(found: Sequence[Figures]) -> Draw:
+    """Of each task."""
+    return lambda i, rng: found[i].again(rng).speedup
+
+
 def row_of(name: str, found: Mapping[str, Figures]) -> list[str]:
     """A rule over all tables, as cells."""
     speedups = {task: f.speedup for task, f in found.items()}
     worst = min(speedups, key=lambda task: speedups[task])
-    low, high = interval(list(found.values()))
+    low, high = interval(len(found), speedup_of(list(found.values())))
     return [
         name,
         f"{geometric_mean(speedups.values()):.2f}",
@@ -440,18 +446,14 @@ def by_task(found: Mapping[str, Mapping[str, Figures]]) -> str:
     return markdown(["task", *found], rows)
 
 
-def ratio_interval(old: Sequence[Figures], new: Sequence[Figures]) -> tuple[float, float]:
-    """95 % of the ratio of geometric means when tasks, and seeds within a task, are drawn again."""
-    rng = np.random.default_rng(0)
-    draws = []
-    for _ in range(N_BOOTSTRAPS):
-        logs = []
-        for t in rng.integers(len(old), size=len(old)):
-            seeds = rng.integers(len(old[t].cost), size=len(old[t].cost))
-            logs.append(np.log(new[t].of(seeds).speedup / old[t].of(seeds).speedup))
-        draws.append(np.exp(np.mean(logs)))
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(low), float(high)
+def ratio_of(old: Sequence[Figures], new: Sequence[Figures]) -> Draw:
+    """Of each task's speed-ups, on the same seeds."""
+
+    def draw(i: int, rng: np.random.Generator) -> float:
+        seeds = rng.integers(len(old[i].cost), size=len(old[i].cost))
+        return new[i].of(seeds).speedup / old[i].of(seeds).speedup
+
+    return draw
 
 
 def changes(tables: list[Table], n_seeds: int) -> str:
@@ -463,7 +465,7 @@ def changes(tables: list[Table], n_seeds: int) -> str:
         if not before:
             continue
         ratios = [b.speedup / a.speedup for a, b in zip(before, after, strict=True)]
-        low, high = ratio_interval(before, after)
+        low, high = interval(len(before), ratio_of(before, after))
         rows.append(
             [
                 name,

@@ -21,6 +21,7 @@ from benchmarks.replay import (
     markdown,
     read_tables,
     report,
+    speedup_of,
 )
 from benchmarks.replay import figures as replayed
 from benchmarks.tasks import FIVE_FOLDS, TASKS, Task
@@ -49,12 +50,11 @@ the best, so the speed-up of a method that goes beyond is a lower bound.
 """
 
 LIVE = """\
-First a run of every method on every task, the expensive methods last, then further seeds, up to
-{n_seeds}, as far as the budget went. Not all methods were run on all tasks: so beside each of them
-stands `RandomizedSearchCV` on the same tasks. With the same seed it and ours draw the same
-configurations. So few seeds are rough: see how far from 1 random search itself is, which would be
-at 1 with many. A method that did not come to an end on a task is missing from its mean, which
-favours it; see below. The replay has hundreds of seeds.
+Up to {n_seeds} seeds of every method on every task, as far as the budget went. Not all methods were
+run on all tasks: so beside each of them stands `RandomizedSearchCV` on the same tasks. With the
+same seed it and ours draw the same configurations. So few seeds are rough: see how far from 1
+random search itself is, which would be at 1 with many. A method that did not come to an end on a
+task is missing from its mean, which favours it; see below. The replay has hundreds of seeds.
 """
 
 
@@ -91,7 +91,7 @@ def summary(found: dict[str, dict[str, Figures]]) -> str:
     for method, of_task in found.items():
         speedups = {task: f.speedup for task, f in of_task.items()}
         worst = min(speedups, key=lambda task: speedups[task])
-        low, high = interval(list(of_task.values()))
+        low, high = interval(len(of_task), speedup_of(list(of_task.values())))
         rows.append(
             [
                 method,

@@ -277,7 +277,6 @@ def test_results_do_not_depend_on_callbacks(recording):
 def test_progress_bar(callbacks, capsys, n_jobs):
     """ProgressBar shows the search and each of its levels, all at 100 %, and leaves no threads but
     those that scikit-learn leaves after GridSearchCV."""
-    pytest.importorskip("rich", reason="ProgressBar draws with rich")
     grid = GridSearchCV(Guess(), {"a": [1, 2]}, cv=3, n_jobs=n_jobs)
     grid.set_callbacks(callbacks.ProgressBar())
     grid.fit(X, y)  # starts the workers, whose threads stay for the next call
@@ -299,7 +298,6 @@ def test_progress_bar(callbacks, capsys, n_jobs):
 )
 def test_process_exits(callbacks, n_jobs, end):
     """A script with a ProgressBar ends by itself, also after an error."""
-    pytest.importorskip("rich", reason="ProgressBar draws with rich")
     script = f"""
         import numpy as np
         from sklearn.callback import ProgressBar
