@@ -2,9 +2,9 @@
 
 joblib's public interface runs a whole list of calls, and feeding it a generator that waits for
 results deadlocks, since joblib pulls it under its lock. A race chooses its next evaluation when one
-returns. So on loky, on threads and on dask, batches go to the backend's own ``submit``, one for
-each worker; on other backends (ray, spark, multiprocessing) all that is ready is one public call,
-a *wave*.
+returns. So batches go to the ``submit`` of loky's and threads' own backend, or of dask's client, one
+for each worker; on other backends (ray, spark, multiprocessing) all that is ready is one public
+call, a *wave*.
 
 Whatever joblib calls private is in this file, with its reason. Checked on joblib 1.6.0.
 """
