@@ -37,8 +37,8 @@ def in_half(indices: Any) -> Any:
 
 def _codes(labels: np.ndarray) -> np.ndarray:
     """Classes as numbers from 0, as small as they can be: there may be many millions."""
-    classes, codes = np.unique(labels, return_inverse=True)
-    return codes.astype(np.min_scalar_type(len(classes)))
+    classes = np.unique(labels)
+    return np.searchsorted(classes, labels).astype(np.min_scalar_type(len(classes)))
 
 
 def _drawn(part: np.ndarray, classes: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
