@@ -2,8 +2,8 @@
 
 joblib's public interface runs a whole list of calls, and feeding it a generator that waits for
 results deadlocks, since joblib pulls it under its lock. A race chooses its next evaluation when one
-returns. So batches go to the ``submit`` of loky's and threads' own backend, or of dask's client, one
-for each worker; on other backends (ray, spark, multiprocessing) all that is ready is one public
+returns. So batches, one for each worker, go to the ``submit`` of loky's and threads' own backend,
+or of dask's client; on other backends (ray, spark, multiprocessing) all that is ready is one public
 call, a *wave*.
 
 Whatever joblib calls private is in this file, with its reason. Checked on joblib 1.6.0.
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -217,8 +218,8 @@ class Dask(Submitted):
 
     def send(self, tasks: list[Any], calls: list[Call]) -> None:
         # Not by the backend, which looks for results every 10 ms and not at all at dead workers.
-        batch = _Batch([(function, args[1:], kwargs) for function, args, kwargs in calls])
-        future = self._start(batch, *[args[0] for _, args, _ in calls])
+        batch = [(function, args[1:], kwargs) for function, args, kwargs in calls]
+        future = self._start(partial(_batch, batch), *[args[0] for _, args, _ in calls])
         self._flying.add(future)
         future.add_done_callback(lambda future: self._arrived.put((tasks, future)))
         self.n_flying += 1
@@ -262,18 +263,13 @@ def _same(value: Any) -> Any:
     return value
 
 
-class _Batch:
+def _batch(calls: list[Call], *shared: Any) -> list[Any]:
     """Calls that lack their first arguments, which dask puts in the place of futures."""
-
-    def __init__(self, calls: list[Call]) -> None:
-        self._calls = calls
-
-    def __call__(self, *shared: Any) -> list[Any]:
-        with parallel_config(backend="dask"):
-            return [
-                function(value, *args, **kwargs)
-                for value, (function, args, kwargs) in zip(shared, self._calls, strict=True)
-            ]
+    with parallel_config(backend="dask"):
+        return [
+            function(value, *args, **kwargs)
+            for value, (function, args, kwargs) in zip(shared, calls, strict=True)
+        ]
 
 
 # By name: dask's class is made only when it is asked for.
