@@ -93,8 +93,9 @@ class Job:
 # A call costs about that much on the way, however short it is.
 _LEAST_SECONDS = 1e-3
 
-# Of the time of the fit that waits.
-_LINGER = 0.03
+# Results of fits that end together arrive within so many seconds of one another, and that share of
+# the next fit's time may be spent on waiting for them.
+_LINGER, _LINGER_SHARE = 0.02, 0.03
 
 
 def run(race: Race, job: Job, known: dict[Task, Any], **parallel: Any) -> bool:
@@ -215,7 +216,8 @@ class _Queue:
         upcoming = self._awaited[self._left[0]][0] if self._left else self._race.next
         if upcoming is None or all(t[0].level >= upcoming.level for t in self._awaited.values()):
             return 0.0
-        return _LINGER * (self._seconds(self._race.rung(upcoming).n_resources) or 0.0)
+        seconds = self._seconds(self._race.rung(upcoming).n_resources) or 0.0
+        return min(_LINGER, _LINGER_SHARE * seconds)
 
     def call(self, task: Task, pool: Workers) -> Call:
         """What a worker does for a task."""

@@ -227,3 +227,25 @@ def test_short_tasks_go_in_batches():
 
     assert len(batches(0.0, 100)) < 30
     assert batches(0.3, 10) == [1] * 10
+
+
+def test_lingering_costs_little():
+    """Never more than 20 ms or 3 % of the fit that waits, and nothing where no lower rung is in
+    flight; so a race of long fits of all lengths takes no longer than the fits."""
+    lingers = []
+
+    class Spy(Submitted):
+        def receive(self, linger=0.0):
+            lingers.append(linger)
+            return super().receive(linger)
+
+    def objective(configuration, resource):
+        time.sleep(0.02 * resource)
+        return configuration
+
+    with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="threading"):
+        patch.setitem(skhalving_workers._BACKENDS, "ThreadingBackend", Spy)
+        successive_halving(objective, range(9), max_resources=9, n_jobs=2)
+        assert set(lingers) == {0.0}  # one bracket has one rung in flight
+        hyperband(objective, lambda rng: rng.randint(100), max_resources=9, n_jobs=4)
+    assert 0.0 < max(lingers) <= 0.02 * 9 * 0.03 * 1.5
