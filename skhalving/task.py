@@ -1,0 +1,64 @@
+"""The two nouns that every room shares: one evaluation, and what it returned.
+
+A ``Task`` is made by the loop, travels to a worker, and comes back as an ``Outcome``; both are
+values that nobody changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Task(NamedTuple):
+    """One evaluation: a candidate, on one fold, with one amount of the resource."""
+
+    candidate: int
+    fold: int
+    amount: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation returned.
+
+    Attributes
+    ----------
+    scores : mapping of str to float
+        The score on the fold's test rows under each metric's name, ``"score"`` if there is one
+        metric; empty if the evaluation failed.
+
+    fit_time, score_time : float
+        Seconds.
+
+    train_scores : mapping of str to float, or None
+        The same on the training rows, if they were asked for.
+
+    error : str or None
+        Why the evaluation failed: a traceback, or a sentence.
+
+    ended : bool
+        Whether it failed because it ran over its time limit or its worker died. On another day it
+        might not, so a resumed search tries it again.
+
+    continued : bool
+        Whether training went on from the model of a lower level.
+
+    fault : str or None
+        Why a model could not be kept for the next level, or taken from the last.
+    """
+
+    scores: Mapping[str, float]
+    fit_time: float = 0.0
+    score_time: float = 0.0
+    train_scores: Mapping[str, float] | None = None
+    error: str | None = None
+    ended: bool = False
+    continued: bool = False
+    fault: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """What the evaluation cost."""
+        return self.fit_time + self.score_time
