@@ -1,6 +1,6 @@
 """Hyperband and successive halving as scikit-learn search estimators."""
 
-from skhalving.continuation import register_continuation
+from skhalving.families import register_continuation
 from skhalving.display import HalvingDisplay
 from skhalving.functions import hyperband, successive_halving
 from skhalving.schedule import hyperband_schedule

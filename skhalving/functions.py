@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from traceback import format_exc
 from typing import Any
@@ -25,10 +25,13 @@ from sklearn.utils import check_random_state
 from skhalving import schedule as plans
 from skhalving import space as spaces
 from skhalving.html import readable
-from skhalving.pickling import Carried
+from skhalving.loop import Evaluation, run
+from skhalving.pace import Pace
+from skhalving.progress import Cleaner, Log, Watcher
 from skhalving.race import Race, Trial
-from skhalving.run import Job, Log, Task, run
 from skhalving.schedule import Schedule
+from skhalving.store import Store, temporary_folder
+from skhalving.task import Outcome, Task
 
 
 @dataclass(frozen=True)
@@ -189,8 +192,9 @@ def successive_halving(
         raise ValueError("configurations is empty; give at least one")
     levels = plans.ladder(max_resources, min_resources, factor)
     schedule = plans.successive_halving(levels, factor, len(configurations))
-    evaluate = _Evaluate(objective, stateful, max_resources)
-    return _search(evaluate, configurations, schedule, maximize, n_jobs, verbose)
+    return _search(
+        objective, stateful, configurations, schedule, maximize, n_jobs, verbose
+    )
 
 
 def hyperband(
@@ -301,105 +305,106 @@ def hyperband(
         configurations, schedule = spaces.fill(
             lambda n: plans.hyperband(levels, factor, n), space, wanted, rng
         )
-    evaluate = _Evaluate(objective, stateful, max_resources)
-    return _search(evaluate, configurations, schedule, maximize, n_jobs, verbose)
+    return _search(
+        objective, stateful, configurations, schedule, maximize, n_jobs, verbose
+    )
 
 
 @dataclass(frozen=True)
 class _Evaluate:
-    """One call of the objective, on a worker."""
+    """One call of the objective, on a worker, with the state that the level below has left."""
 
     objective: Callable[..., Any]
     stateful: bool
     max_resources: int
+    store: Store
 
-    def __call__(self, task: Task, configuration: Any, state: Carried | None) -> dict[str, Any]:
-        amount, before = task.amount, None if state is None else state.open()
+    def __call__(self, task: Task, configuration: Any) -> Outcome:
+        amount = task.amount
+        had, before = self.store.take(task) if self.stateful else (0, None)
         start = time.perf_counter()
         try:
             if self.stateful:
                 value, after = self.objective(configuration, amount, before)
             else:
-                value, after = self.objective(configuration, amount), None
+                value = self.objective(configuration, amount)
         except Exception:
-            seconds = time.perf_counter() - start
-            return {"score": np.nan, "seconds": seconds, "error": format_exc(), "state": state}
+            return Outcome({}, time.perf_counter() - start, error=format_exc())
         seconds = time.perf_counter() - start
-        if not hasattr(value, "__float__"):
-            raise TypeError(
-                f"the objective returned {value!r} (of type {type(value).__name__}) for "
-                f"{configuration!r}; it must return a number"
-            )
-        # Nobody goes on from the top.
-        after = Carried(after) if self.stateful and amount < self.max_resources else None
-        return {"score": float(value), "seconds": seconds, "error": None, "state": after}
+        fault = None
+        if self.stateful and amount < self.max_resources:  # nobody goes on from the top
+            fault = self.store.keep(task, after)
+        self.store.remove(task._replace(amount=had))
+        scores = {"score": _number(value, configuration)}
+        return Outcome(scores, seconds, continued=had > 0, fault=fault)
 
 
-class _Objective(Job):
-    """Calls of the objective, each with the state that its configuration left on the rung below."""
+def _number(value: Any, configuration: Any) -> float:
+    if not hasattr(value, "__float__"):
+        raise TypeError(
+            f"the objective returned {value!r} (of type {type(value).__name__}) for "
+            f"{configuration!r}; it must return a number"
+        )
+    return float(value)
 
-    def __init__(
-        self, race: Race, evaluate: _Evaluate, configurations: list[Any], sign: int, verbose: int
-    ) -> None:
-        self._evaluate = evaluate
-        self._race, self._configurations, self._sign = race, configurations, sign
-        self._states: dict[int, Carried | None] = {}
-        self._log, self._verbose = Log(race, "resource", sign), verbose
 
-    def tasks_of(self, trial: Trial) -> list[Task]:
-        return [Task(trial.candidate, 0, self._race.rung(trial).n_resources)]
+@dataclass(frozen=True)
+class _Calls:
+    """Calls of the objective: one for each trial."""
 
-    def evaluate_for(self, task: Task) -> _Evaluate:
-        return self._evaluate
+    schedule: Schedule
+    evaluate: _Evaluate
+    configurations: list[Any]
+    sign: int
 
-    def arguments(self, task: Task, level: int) -> tuple[Any, ...]:
-        return self._configurations[task.candidate], self._states.get(task.candidate)
+    def tasks(self, trial: Trial) -> list[Task]:
+        rung = self.schedule.rung(trial.bracket, trial.level)
+        return [Task(trial.candidate, 0, rung.n_resources)]
 
-    def score(self, results: list[dict[str, Any]]) -> float:
-        return self._sign * results[0]["score"]
+    def evaluation(self, task: Task) -> Evaluation:
+        return Evaluation(self.evaluate, (self.configurations[task.candidate],))
 
-    def record(self, task: Task, result: dict[str, Any]) -> None:
-        self._states[task.candidate] = result.pop("state")
+    def score(self, outcomes: Sequence[Outcome]) -> float:
+        return self.sign * outcomes[0].scores.get("score", np.nan)
 
-    def failed(self, task: Task, reason: str) -> dict[str, Any]:
-        return {"score": np.nan, "seconds": 0.0, "error": reason, "state": None}
+    def lost(self, task: Task, why: str) -> Outcome:
+        return Outcome({}, error=why, ended=True)
 
-    def seconds(self, result: dict[str, Any]) -> float:
-        return result["seconds"]
-
-    def cut(self) -> None:
-        for candidate in self._states.keys() - self._race.field:
-            del self._states[candidate]
-
-    def level_ends(self, level: int, evaluated: Mapping[int, int]) -> None:
-        if self._verbose > 0:
-            print(self._log.line(level, evaluated))
+    def is_late(self, task: Task) -> bool:
+        return False
 
 
 def _search(
-    evaluate: _Evaluate,
+    objective: Callable[..., Any],
+    stateful: bool,
     configurations: list[Any],
     schedule: Schedule,
     maximize: bool,
     n_jobs: int | None,
     verbose: int,
 ) -> Result:
-    race, sign = Race(schedule), 1 if maximize else -1
-    job = _Objective(race, evaluate, configurations, sign, verbose)
-    known: dict[Task, dict[str, Any]] = {}
-    try:
-        run(race, job, known, n_jobs=n_jobs)
-    except KeyboardInterrupt as stop:
-        stop.partial = _result(race, known, configurations, sign)  # type: ignore[attr-defined]
-        raise
-    _warn_or_raise_about_failures(list(known.values()))
+    race, pace, sign = Race(schedule), Pace(), 1 if maximize else -1
+    known: dict[Task, Outcome] = {}
+    with temporary_folder() as folder:
+        store = Store(folder)
+        evaluate = _Evaluate(objective, stateful, schedule.levels[-1].n_resources, store)
+        work = _Calls(schedule, evaluate, configurations, sign)
+        watchers: list[Watcher] = [Cleaner(store, range(len(configurations)))]
+        if verbose > 0:
+            watchers.append(Log(race, pace, "resource", sign))
+        try:
+            run(race, work, known, watchers, pace, n_jobs=n_jobs)
+        except KeyboardInterrupt as stop:
+            stop.partial = _result(race, known, configurations, sign)  # type: ignore[attr-defined]
+            raise
+    _warn_or_raise_about(list(known.values()))
     found = _result(race, known, configurations, sign)
     assert found is not None  # some evaluation has a score
     return found
 
 
 def _result(
-    race: Race, known: dict[Task, dict[str, Any]], configurations: list[Any], sign: int
+    race: Race, known: dict[Task, Outcome], configurations: list[Any], sign: int
 ) -> Result | None:
     """From the trials told so far; None if none of them has a score."""
     trials = sorted(race.scores)
@@ -412,7 +417,7 @@ def _result(
         "candidate": np.array([trial.candidate for trial in trials]),
         "n_resources": np.array(amounts),
         "score": scores,
-        "seconds": np.array([outcome["seconds"] for outcome in outcomes]),
+        "seconds": np.array([outcome.fit_time for outcome in outcomes]),
     }
     ranked = [
         (-trial.level, -race.scores[trial], i)
@@ -433,12 +438,19 @@ def _result(
     )
 
 
-def _warn_or_raise_about_failures(outcomes: list[dict[str, Any]]) -> None:
-    failed = [outcome for outcome in outcomes if np.isnan(outcome["score"])]
-    if not failed:
-        return
-    first = next((o["error"] for o in failed if o["error"] is not None), "it returned NaN")
-    message = f"{len(failed)} of {len(outcomes)} evaluations failed; the first of them:\n{first}"
-    if len(failed) == len(outcomes):
-        raise ValueError(message)
-    warnings.warn(message, FitFailedWarning, stacklevel=4)
+def _warn_or_raise_about(outcomes: list[Outcome]) -> None:
+    """Say what failed, and which states could not be kept."""
+    failed = [o for o in outcomes if np.isnan(o.scores.get("score", np.nan))]
+    if failed:
+        first = next((o.error for o in failed if o.error is not None), "it returned NaN")
+        message = f"{len(failed)} of {len(outcomes)} evaluations failed; the first of them:\n{first}"
+        if len(failed) == len(outcomes):
+            raise ValueError(message)
+        warnings.warn(message, FitFailedWarning, stacklevel=4)
+    if faults := {outcome.fault for outcome in outcomes} - {None}:
+        warnings.warn(
+            "Some configurations started from scratch, since their state could not be kept "
+            f"between rungs: {'; '.join(sorted(faults))}",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -27,6 +27,13 @@ class Trial(NamedTuple):
     candidate: int
 
 
+class Move(NamedTuple):
+    """What a score has decided: the candidates that go on now, and those that never will."""
+
+    on: list[int]
+    out: list[int]
+
+
 def promote(scores: Mapping[int, float], n: int) -> list[int]:
     """The ``n`` best candidates: NaN after every number, ties to the earlier candidate."""
 
@@ -50,34 +57,21 @@ class Race:
         # A heap: the longest way to go is first, and of equals what cost the most on the last rung.
         self._ready: list[tuple[int, float, Trial]] = []
         self._costs: dict[int, float] = {}
-        self._field: dict[int, list[int]] = {}
-        self._told: dict[int, dict[int, float]] = {}
+        self._told: dict[tuple[int, int], dict[int, float]] = {}  # by level and bracket
         n_levels, first = len(schedule.levels), 0
         for b, bracket in enumerate(schedule):
             n = bracket.rungs[0].n_candidates
-            self._enter(n_levels - len(bracket.rungs), b, list(range(first, first + n)))
+            for candidate in range(first, first + n):
+                self._enter(Trial(n_levels - len(bracket.rungs), b, candidate))
             first += n
 
-    def _enter(self, level: int, bracket: int, candidates: list[int]) -> None:
-        self._field[bracket], self._told[bracket] = candidates, {}
-        for candidate in candidates:
-            trial = Trial(level, bracket, candidate)
-            heappush(self._ready, (level, -self._costs.get(candidate, 0.0), trial))
+    def _enter(self, trial: Trial) -> None:
+        heappush(self._ready, (trial.level, -self._costs.get(trial.candidate, 0.0), trial))
 
     @property
     def n_ready(self) -> int:
         """How many trials can be asked for."""
         return len(self._ready)
-
-    @property
-    def next(self) -> Trial | None:
-        """The trial that would be asked for now."""
-        return self._ready[0][-1] if self._ready else None
-
-    @property
-    def field(self) -> set[int]:
-        """The candidates that have not been cut."""
-        return {candidate for candidates in self._field.values() for candidate in candidates}
 
     def rung(self, trial: Trial) -> Rung:
         """The rung on which a trial stands."""
@@ -87,17 +81,20 @@ class Race:
         """Take the trial that should run next, or None if what is left must wait."""
         return heappop(self._ready)[-1] if self._ready else None
 
-    def tell(self, trial: Trial, score: float, cost: float = 0.0) -> bool:
-        """Record a score (higher is better), and what it cost; True if its rung is whole by that.
+    def tell(self, trial: Trial, score: float, cost: float = 0.0) -> Move:
+        """Record a score, of which more is better, and what it cost.
 
-        A whole rung promotes its best: they are ready now.
+        If that makes the rung whole, its best go on: they are ready now.
         """
         level, bracket, candidate = trial
-        told = self._told[bracket]
+        told = self._told.setdefault((level, bracket), {})
         told[candidate] = self.scores[trial] = score
         self._costs[candidate] = cost
-        is_whole = len(told) == len(self._field[bracket])
-        if is_whole and level + 1 < len(self.schedule.levels):
-            n = self.schedule.rung(bracket, level + 1).n_candidates
-            self._enter(level + 1, bracket, promote(told, n))
-        return is_whole
+        if len(told) < self.rung(trial).n_candidates:
+            return Move([], [])
+        on = []
+        if level + 1 < len(self.schedule.levels):
+            on = promote(told, self.schedule.rung(bracket, level + 1).n_candidates)
+        for promoted in on:
+            self._enter(Trial(level + 1, bracket, promoted))
+        return Move(on, sorted(told.keys() - set(on)))

@@ -1,19 +1,19 @@
-"""What an amount of resource means for one fold and one configuration.
+"""What is rationed: rows, or a parameter of the estimator.
 
-Two classes: ``cut`` gives the train and test rows of a fold at an amount, ``params`` what the
-amount adds to a configuration. ``Rows`` cuts rows and adds nothing; ``Parameter`` cuts nothing and
-sets a parameter of the estimator. A ``Part`` is ``Rows`` of data that have been cut beforehand.
+A resource knows its limits, which rows of a fold an amount means, and what an amount adds to a
+configuration. ``Rows`` cuts rows and adds nothing; ``Parameter`` cuts nothing and sets a parameter
+of the estimator.
 
 A fold's rows are put in one order, once, and an amount is a prefix of it: so the rows of a rung
 contain those of the rung before, every candidate gets the same ones, and a prefix of a stratified
-order is a stratified sample.
+order is a stratified sample. This room knows nothing of the loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -28,6 +28,76 @@ LEAST_TEST_ROWS = 1000
 FEW = 1 / 4
 
 
+class Cuts:
+    """Which rows of which fold an amount means.
+
+    Parameters
+    ----------
+    splits : sequence of (train, test)
+        Row indices of each fold, at full resource.
+
+    cut : mapping of (fold, amount) to (train, test)
+        Where an amount means fewer of them.
+
+    few : float
+        Up to so many rows are few enough to be cut out of the data beforehand.
+    """
+
+    def __init__(
+        self,
+        splits: Sequence[Split] | Mapping[int, Split],
+        cut: Mapping[tuple[int, int], Split],
+        few: float = 0.0,
+    ) -> None:
+        self._splits, self._cut, self._few = splits, cut, few
+
+    def cut(self, fold: int, amount: int) -> Split:
+        """Row indices (train, test), each in rising order."""
+        return self._cut.get((fold, amount)) or self._splits[fold]
+
+    def part(self, fold: int, amount: int) -> tuple[np.ndarray, Cuts] | None:
+        """The rows that a fold needs at an amount, in rising order, and its cut among those rows;
+        None where they are much of all."""
+        if (fold, amount) not in self._cut:
+            return None
+        n_folds = sum(other == amount for _, other in self._cut)
+        train, test = self._cut[fold, amount]
+        rows = np.unique(np.concatenate([train, test]))
+        if len(rows) * n_folds > self._few:
+            return None
+        within = (in_half(np.searchsorted(rows, train)), in_half(np.searchsorted(rows, test)))
+        return rows, Cuts({fold: within}, {})
+
+
+class Resource(Protocol):
+    """What an amount means."""
+
+    name: str
+
+    def least(self, n_splits: int) -> int:
+        """The lowest amount that ``min_resources="auto"`` may come to."""
+
+    def most(self, wanted: int | str) -> int:
+        """The amount of full resource: what ``max_resources`` asks for, checked."""
+
+    def cuts(
+        self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int
+    ) -> Cuts:
+        """The rows of each fold at each level; ``order`` is that in which levels use folds."""
+
+    def params(self, amount: int) -> dict[str, Any]:
+        """What an amount adds to a configuration."""
+
+
+def resource_of(
+    name: str, estimator: Any, n_samples: int, labels: np.ndarray | None, newest_first: bool
+) -> Resource:
+    """The resource that a search names."""
+    if name == Rows.name:
+        return Rows(n_samples, labels, newest_first)
+    return Parameter(name, estimator)
+
+
 def in_half(indices: Any) -> Any:
     """Row indices of half the size, where they fit; as they are if they are not of int64."""
     if getattr(indices, "dtype", None) != np.int64 or (len(indices) and indices.max() >= 2**31):
@@ -39,13 +109,6 @@ def _codes(labels: np.ndarray) -> np.ndarray:
     """Classes as numbers from 0, as small as they can be: there may be many millions."""
     classes = np.unique(labels)
     return np.searchsorted(classes, labels).astype(np.min_scalar_type(len(classes)))
-
-
-def _drawn(part: np.ndarray, classes: np.ndarray | None, rng: np.random.RandomState) -> np.ndarray:
-    """The rows of a part of a fold, in the order in which rungs take them."""
-    if classes is None:
-        return part[rng.permutation(len(part))]
-    return part[stratified_order(classes[part], rng)]
 
 
 def stratified_order(classes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
@@ -69,99 +132,72 @@ class Rows:
 
     Parameters
     ----------
-    splits : sequence of (train, test)
-        Row indices of each fold.
-
     n_samples : int
         At this amount nothing is cut.
 
-    levels : iterable of Level
-        The amounts that will be asked for, and on how many of ``fold_order``.
-
-    fold_order : sequence of int
-        The folds, in the order in which levels use them.
-
-    labels : ndarray of shape (n_samples,), default=None
+    labels : ndarray of shape (n_samples,) or None
         Classes to stratify by. None: any row is as good as another.
 
     newest_first : bool, default=False
         Keep the last rows of every fold rather than drawing them.
-
-    seed : int, default=0
-        Of the draws.
     """
 
+    name = "n_samples"
+
     def __init__(
-        self,
-        splits: Sequence[Split],
-        n_samples: int,
-        levels: Iterable[Level],
-        fold_order: Sequence[int],
-        *,
-        labels: np.ndarray | None = None,
-        newest_first: bool = False,
-        seed: int = 0,
+        self, n_samples: int, labels: np.ndarray | None = None, newest_first: bool = False
     ) -> None:
-        self._cuts: dict[tuple[int, int], Split] = {}
-        self._splits, self._n_samples = splits, n_samples
-        below = [level for level in levels if level.n_resources < n_samples]
-        amounts = {level.n_resources: level.n_folds for level in below}
-        self._n_folds = amounts
-        classes = None if labels is None else _codes(labels)
-        for fold in fold_order[: max((level.n_folds for level in below), default=0)]:
+        self._n_samples, self._labels, self._newest_first = n_samples, labels, newest_first
+
+    def least(self, n_splits: int) -> int:
+        # Two rows of every class for each fold, as scikit-learn's halving has it.
+        n_classes = 1 if self._labels is None else len(np.unique(self._labels))
+        return 2 * n_splits * n_classes
+
+    def most(self, wanted: int | str) -> int:
+        if wanted == "auto":
+            return self._n_samples
+        if int(wanted) > self._n_samples:
+            raise ValueError(
+                f"max_resources={wanted} is above the {self._n_samples} rows of X; "
+                'lower it, or pass max_resources="auto"'
+            )
+        return int(wanted)
+
+    def params(self, amount: int) -> dict[str, Any]:
+        return {}
+
+    def cuts(
+        self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int = 0
+    ) -> Cuts:
+        n_folds = {
+            level.n_resources: level.n_folds
+            for level in levels
+            if level.n_resources < self._n_samples
+        }
+        classes = None if self._labels is None else _codes(self._labels)
+        cut: dict[tuple[int, int], Split] = {}
+        for fold in order[: max(n_folds.values(), default=0)]:
             rng = np.random.RandomState([seed, fold])
             train, test = (np.asarray(part) for part in splits[fold])
             n_classes = 1 if classes is None else len(np.unique(classes[train]))
-            cuts = []
+            prefixes = []
             for part, least in ((train, n_classes), (test, min(LEAST_TEST_ROWS, len(test)))):
-                in_order = np.sort(part)[::-1] if newest_first else _drawn(part, classes, rng)
-                sizes = {a: max(least, a * len(part) // n_samples) for a in amounts}
-                cuts.append({a: np.sort(in_order[:size]) for a, size in sizes.items()})
-            for amount in amounts:
-                self._cuts[fold, amount] = cuts[0][amount], cuts[1][amount]
+                in_order = self._in_order(part, classes, rng)
+                sizes = [max(least, a * len(part) // self._n_samples) for a in n_folds]
+                prefixes.append([np.sort(in_order[:size]) for size in sizes])
+            cut.update({(fold, a): both for a, both in zip(n_folds, zip(*prefixes), strict=True)})
+        return Cuts(splits, cut, FEW * self._n_samples)
 
-    def cut(self, fold: int, amount: int) -> Split:
-        """Row indices (train, test), each in rising order."""
-        return self._cuts.get((fold, amount), self._splits[fold])
-
-    def few_rows(self, fold: int, amount: int) -> np.ndarray | None:
-        """What a fold needs at an amount, in rising order; None where it is much of all."""
-        if (fold, amount) not in self._cuts:
-            return None
-        rows = np.unique(np.concatenate(self._cuts[fold, amount]))
-        return rows if len(rows) * self._n_folds[amount] <= FEW * self._n_samples else None
-
-    def params(self, amount: int) -> dict[str, Any]:
-        """Rows are no parameter."""
-        return {}
-
-
-class Part:
-    """A fold at an amount, in data that have no other rows.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows,)
-        The rows that there are, in rising order.
-
-    cut : tuple of (train, test)
-        Some of them.
-    """
-
-    def __init__(self, rows: np.ndarray, cut: Split) -> None:
-        train, test = (in_half(np.searchsorted(rows, part)) for part in cut)
-        self._cut = train, test
-
-    def few_rows(self, fold: int, amount: int) -> None:
-        """All of them are needed."""
-
-    def cut(self, fold: int, amount: int) -> Split:
-        """Row indices (train, test), each in rising order."""
-        return self._cut
-
-    def params(self, amount: int) -> dict[str, Any]:
-        """Rows are no parameter."""
-        return {}
+    def _in_order(
+        self, part: np.ndarray, classes: np.ndarray | None, rng: np.random.RandomState
+    ) -> np.ndarray:
+        """The rows of a part of a fold, in the order in which levels take them."""
+        if self._newest_first:
+            return np.sort(part)[::-1]
+        if classes is None:
+            return part[rng.permutation(len(part))]
+        return part[stratified_order(classes[part], rng)]
 
 
 class Parameter:
@@ -169,54 +205,54 @@ class Parameter:
 
     Parameters
     ----------
-    splits : sequence of (train, test)
-        Row indices of each fold.
-
     name : str
         As in ``estimator.set_params``.
+
+    estimator : estimator
+        Its parameter is a whole number, or None.
+
+    Raises
+    ------
+    ValueError
+        If the estimator has no such parameter, with the nearest names; if it is no whole number.
     """
 
-    def __init__(self, splits: Sequence[Split], name: str) -> None:
-        self._splits = splits
+    def __init__(self, name: str, estimator: Any) -> None:
         self.name = name
+        params = estimator.get_params()
+        if name not in params:
+            near = get_close_matches(name, ["n_samples", *params], n=3, cutoff=0.5)
+            raise ValueError(
+                f"resource={name!r} is neither 'n_samples' nor a parameter of the estimator; "
+                + (f"did you mean {' or '.join(map(repr, near))}?" if near else "see get_params()")
+            )
+        self._value = params[name]
+        if self._value is not None and not _is_whole(self._value):
+            raise ValueError(
+                f"the estimator has {name}={self._value!r}, which cannot be a resource: amounts "
+                f"are whole numbers; set {name} to an integer, or take another resource"
+            )
 
-    def cut(self, fold: int, amount: int) -> Split:
-        """The fold as ``cv`` made it."""
-        return self._splits[fold]
+    def least(self, n_splits: int) -> int:
+        return 1
 
-    def few_rows(self, fold: int, amount: int) -> None:
-        """All of them are needed."""
+    def most(self, wanted: int | str) -> int:
+        if wanted != "auto":
+            return int(wanted)
+        if self._value is None or self._value < 1:
+            raise ValueError(
+                f"the estimator has {self.name}={self._value!r}, which is no maximum: amounts are "
+                f"whole numbers; set {self.name} to an integer of at least 1, or pass max_resources"
+            )
+        return int(self._value)
+
+    def cuts(
+        self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int = 0
+    ) -> Cuts:
+        return Cuts(splits, {})
 
     def params(self, amount: int) -> dict[str, Any]:
-        """The parameter."""
         return {self.name: amount}
-
-
-def check_parameter(name: str, params: dict[str, Any]) -> None:
-    """Raise a ValueError, with the nearest names, unless the estimator has the parameter."""
-    if name not in params:
-        near = get_close_matches(name, ["n_samples", *params], n=3, cutoff=0.5)
-        raise ValueError(
-            f"resource={name!r} is neither 'n_samples' nor a parameter of the estimator; "
-            + (f"did you mean {' or '.join(map(repr, near))}?" if near else "see get_params()")
-        )
-    value = params[name]
-    if value is not None and not _is_whole(value):
-        raise ValueError(
-            f"the estimator has {name}={value!r}, which cannot be a resource: amounts are whole "
-            f"numbers; set {name} to an integer, or take another resource"
-        )
-
-
-def auto_max_parameter(name: str, params: dict[str, Any]) -> int:
-    """The value that the estimator has now, if that is an amount."""
-    value = params[name]
-    if value is None or value < 1:
-        raise ValueError(
-            f"the estimator has {name}={value!r}, which is no maximum: amounts are whole numbers; "
-            f"set {name} to an integer of at least 1, or pass max_resources"
-        )
-    return int(value)
 
 
 def _is_whole(value: Any) -> bool:

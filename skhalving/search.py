@@ -1,47 +1,49 @@
 """The two estimators. One ``fit``, in order:
 
-1. validate; resolve scorers, routing and the splits (once); freeze the seed;
-2. draw all candidates and lay out the schedule;
-3. race them: ``run`` asks for trials, workers ``evaluate``;
-4. ``cv_results_`` once, the best among the rows of the highest level, and the refit on all rows.
+1. check everything, which ``plan`` does as well; resolve scorers, routing and the splits, once;
+   freeze the seed; draw all candidates and lay out the schedule;
+2. open the journal, compare, and read what is known;
+3. race: the loop asks for trials, workers evaluate;
+4. make ``cv_results_``, choose the best among the rows of the highest level, refit on all rows.
 
-``fit`` is our own and ``BaseSearchCV`` gives the interface: its ``_run_search`` cannot give fewer
-folds on low rungs and aborts when a whole rung fails.
+``fit`` is our own and ``BaseSearchCV`` gives the interface: its ``_run_search`` cannot go on from a
+model, give fewer folds on low rungs, or resume, and it aborts when a whole rung fails.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import time
 import warnings
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
+from dataclasses import dataclass, field
 from datetime import timedelta
-from importlib import metadata
 from math import inf
 from numbers import Integral, Real
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
-import sklearn
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import TimeSeriesSplit, check_cv
 from sklearn.utils import check_random_state, indexable
 from sklearn.utils.multiclass import type_of_target
 
-from skhalving import schedule as plans
+from skhalving import schedule as schedules
 from skhalving import space as spaces
-from skhalving.continuation import FAMILIES, Models, family_of
-from skhalving.evaluate import Evaluate, TimeLimit
-from skhalving.html import summary_html
-from skhalving.journal import Journal, fingerprint_of_data, stable
-from skhalving.race import Race
-from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter, in_half
-from skhalving.results import Row, cv_results, outcomes_of
-from skhalving.run import run
+from skhalving.evaluate import Evaluate
+from skhalving.families import FAMILIES
+from skhalving.fingerprint import fingerprint_of_data, stable, versions
+from skhalving.journal import Journal
+from skhalving.loop import Evaluation, run
+from skhalving.pace import Pace
+from skhalving.pipelines import family_of
+from skhalving.progress import Cleaner, EachLog, Log, Recorder, Watcher
+from skhalving.race import Race, Trial
+from skhalving.resource import Resource, in_half, resource_of
+from skhalving.results import cv_results
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
     BaseSearchCV,
@@ -50,20 +52,45 @@ from skhalving.sklearn_private import (
     StrOptions,
     _check_method_params,
     _fit_context,
-    _insert_error_scores,
     _MultimetricScorer,
     _num_samples,
     _warn_or_raise_about_fit_failures,
 )
-from skhalving.work import Work
+from skhalving.store import Store, temporary_folder
+from skhalving.task import Outcome, Task
+from skhalving.timeout import TimeLimit
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """The arguments of a ``fit`` or a ``plan``, checked and resolved."""
+
+    X: Any
+    y: Any
+    params: dict[str, Any]
+    routed: Any
+    scorers: Any
+    refit_metric: str
+    splits: list[tuple[Any, Any]]
+    resource: Resource
+    candidates: list[dict[str, Any]]
+    schedule: Schedule
+    max_seconds: float
+
+    @property
+    def order(self) -> list[int]:
+        """Folds in the order in which levels use them. Larger training sets first: the closest to
+        what the refit will see, and for time series the latest."""
+        n_train = [len(train) for train, _ in self.splits]
+        return sorted(range(len(n_train)), key=lambda k: (-n_train[k], k))
 
 
 class _HalvingSearchCV(BaseSearchCV):
     """What the two estimators share: everything but the brackets they run."""
 
-    _brackets: ClassVar[Callable[..., Schedule]]
+    _schedule_for: ClassVar[Callable[..., Schedule]]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseSearchCV._parameter_constraints,
@@ -177,53 +204,31 @@ class _HalvingSearchCV(BaseSearchCV):
         >>> search.cv_results_["rank_test_score"][search.best_index_]
         np.int32(1)
         """
-        scorers, refit_metric = self._get_scorers()
-        X, y = indexable(X, y)
-        params = _check_method_params(X, params=params)
-        routed = self._get_routed_params_for_fit(params)
-        deadline = self._deadline()
+        start = time.monotonic()
         with ExitStack() as stack:
             journal = None
             if self.journal is not None:
                 journal = stack.enter_context(closing(Journal(self.journal)))
             seed = self._seed(journal)
-            splits = self._splits(X, y, routed["splitter"]["split"], seed)
-            labels = self._labels(y)
-            levels = self._ladder(_num_samples(X), labels, len(splits))
-            candidates, schedule = self._plan(levels, np.random.RandomState(seed))
-            for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
-                delattr(self, name)  # of an earlier fit, should this one be interrupted
-            self.n_splits_ = len(splits)
-            self._describe(schedule)
+            checked = self._check(X, y, params, seed)
+            self._describe(checked)
+            texts, known = [], {}
             if journal is not None:
-                journal.begin(seed, self._fingerprint(X, y, params, splits, candidates))
-
-            # A folder of its own: workers of a search that was killed may still write to theirs.
-            folder = stack.enter_context(
-                TemporaryDirectory(prefix="skhalving-", ignore_cleanup_errors=True)
-            )
-            # Larger training sets first: the closest to what the refit will see, and for time
-            # series the latest.
-            folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
-            evaluate = Evaluate(
-                estimator=clone(self.estimator),
-                X=X,
-                y=y,
-                resource=self._resource(_num_samples(X), labels, splits, folds, seed),
-                options=self._options(scorers, routed),
-                models=self._models(folder),
-                families={} if self.resource == "n_samples" else FAMILIES,
-                insist=self.continue_training is True,
-                top=self.max_resources_,
-                limit=self._limit(folder),
-            )
-            callbacks = Callbacks(self, X, y, params)
-            work = Work(self, Race(schedule), evaluate, candidates, folds, callbacks, journal)
-            work.deadline = deadline
-            self._race(work)
-        self._choose(refit_metric)
+                journal.begin(seed, self._fingerprint(checked))
+                texts, known = self._known(journal, checked.candidates)
+            store = Store(stack.enter_context(temporary_folder()))
+            callbacks = Callbacks(self, checked.X, checked.y, checked.params)
+            work = self._work(checked, store, callbacks, seed)
+            race = Race(checked.schedule)
+            pace = self._pace(checked, start)
+            watchers = [*self._watchers(work, race, pace), callbacks]
+            if journal is not None:
+                watchers.append(Recorder(journal, texts, checked.candidates))
+            self._race(race, work, known, watchers, pace)
+        self._choose(checked.refit_metric)
         if self.refit:
-            self._refit(X, y, routed["estimator"]["fit"], callbacks)
+            self._refit(checked, callbacks)
+        scorers = checked.scorers
         self.scorer_ = scorers._scorers if isinstance(scorers, _MultimetricScorer) else scorers
         callbacks.end()
         return self
@@ -268,29 +273,46 @@ class _HalvingSearchCV(BaseSearchCV):
                     2           1       150      5
         """
         self._validate_params()
+        return self._check(X, y, params, 0).schedule
+
+    # -- 1. check and plan ----------------------------------------------------------------------
+
+    def _check(self, X: Any, y: Any, params: dict[str, Any], seed: int) -> _Checked:
+        """All that can be wrong is found here, before anything is written or fitted."""
+        scorers, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
-        routed = self._get_routed_params_for_fit(_check_method_params(X, params=params))
-        splits = self._splits(X, y, routed["splitter"]["split"], 0)
-        levels = self._ladder(_num_samples(X), self._labels(y), len(splits))
-        return self._plan(levels, np.random.RandomState(0))[1]
-
-    # -- in a notebook ------------------------------------------------------------------------
-
-    def _repr_html_inner(self) -> str:
-        return super()._repr_html_inner() + self._summary()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in bundle:
-            bundle["text/html"] += self._summary()
-        return bundle
-
-    def _summary(self) -> str:
-        if not hasattr(self, "schedule_"):
-            return ""
-        return summary_html(self.schedule_, getattr(self, "best_params_", None))
-
-    # -- 1. what is searched, on what ---------------------------------------------------------
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        max_seconds = self._max_seconds()
+        splits = self._splits(X, y, routed["splitter"]["split"], seed)
+        newest_first = isinstance(self.cv, TimeSeriesSplit)
+        resource = resource_of(
+            self.resource, self.estimator, _num_samples(X), self._labels(y), newest_first
+        )
+        if self.continue_training is True:
+            self._check_continuation(resource)
+        levels = self._ladder(resource, len(splits))
+        wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
+        candidates, schedule = spaces.fill(
+            lambda n: type(self)._schedule_for(levels, self.factor, n),
+            self._space(),
+            wanted,
+            np.random.RandomState(seed),
+        )
+        self._check_candidates(candidates)
+        return _Checked(
+            X,
+            y,
+            params,
+            routed,
+            scorers,
+            refit_metric,
+            splits,
+            resource,
+            candidates,
+            schedule,
+            max_seconds,
+        )
 
     def _splits(
         self, X: Any, y: Any, split_params: dict[str, Any], seed: int
@@ -327,8 +349,8 @@ class _HalvingSearchCV(BaseSearchCV):
         """Frozen at the start of ``fit``; an int draws what RandomizedSearchCV draws with it."""
         if isinstance(self.random_state, Integral):
             return int(self.random_state)
-        if journal is not None and journal.header is not None:
-            return journal.header["seed"]
+        if journal is not None and journal.seed is not None:
+            return journal.seed
         return int(check_random_state(self.random_state).randint(2**31 - 1))
 
     def _space(self) -> spaces.Space:
@@ -344,99 +366,34 @@ class _HalvingSearchCV(BaseSearchCV):
             )
         return given[0]
 
-    # -- 2. the plan --------------------------------------------------------------------------
+    def _check_candidates(self, candidates: list[dict[str, Any]]) -> None:
+        """Try to set the parameters: one candidate for each set of names and types, since a
+        parameter that is an estimator brings names of its own."""
+        kinds = {frozenset((name, type(v)) for name, v in c.items()): c for c in candidates}
+        for candidate in kinds.values():
+            clone(self.estimator).set_params(**clone(candidate, safe=False))
 
-    def _ladder(
-        self, n_samples: int, labels: np.ndarray | None, n_splits: int
-    ) -> tuple[Level, ...]:
+    def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
-        least = 1
-        auto_max = n_samples
-        if self.resource == "n_samples":
-            # Two rows of every class for each fold, as scikit-learn's halving has it.
-            n_classes = 1 if labels is None else len(np.unique(labels))
-            least = 2 * n_splits * n_classes
-            if self.max_resources != "auto" and int(self.max_resources) > n_samples:
-                raise ValueError(
-                    f"max_resources={self.max_resources} is above the {n_samples} rows of X; "
-                    'lower it, or pass max_resources="auto"'
-                )
-        else:
-            params = self.estimator.get_params()
-            check_parameter(self.resource, params)
-            if self.max_resources == "auto":
-                auto_max = auto_max_parameter(self.resource, params)
+        top = resource.most(self.max_resources)
         for name in ("min_resources", "n_candidates"):
             if getattr(self, name) != "auto":
-                plans.check_integer(name, getattr(self, name), 1)
-        top: Any = auto_max if self.max_resources == "auto" else self.max_resources
-        steps = plans.fold_steps(n_splits, self.factor) if self.folds == "grow" else [n_splits]
-        bottom: Any = self.min_resources
+                schedules.check_integer(name, getattr(self, name), 1)
+        steps = [n_splits]
+        if self.folds == "grow":
+            steps = schedules.fold_steps(n_splits, self.factor)
+        bottom = self.min_resources
         if bottom == "auto":
-            bottom = plans.auto_min_resources(top, least, self.factor, len(steps))
-        plans.check_amounts(top, bottom, self.factor)
-        return plans.ladder(top, bottom, self.factor, steps)
+            least = resource.least(n_splits)
+            bottom = schedules.auto_min_resources(top, least, self.factor, len(steps))
+        schedules.check_amounts(top, bottom, self.factor)
+        return schedules.ladder(top, bottom, self.factor, steps)
 
-    def _plan(
-        self, levels: tuple[Level, ...], rng: np.random.RandomState
-    ) -> tuple[list[dict[str, Any]], Schedule]:
-        """All candidates, and the schedule that they fill."""
-        wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
-        return spaces.fill(
-            lambda n: type(self)._brackets(levels, self.factor, n), self._space(), wanted, rng
-        )
-
-    def _describe(self, schedule: Schedule) -> None:
-        self.schedule_ = schedule
-        self.n_resources_ = [level.n_resources for level in schedule.levels]
-        self.min_resources_, self.max_resources_ = self.n_resources_[0], self.n_resources_[-1]
-        self.n_candidates_ = [schedule.candidates_at(i) for i in range(len(schedule.levels))]
-
-    def _resource(
-        self,
-        n_samples: int,
-        labels: np.ndarray | None,
-        splits: list[tuple[Any, Any]],
-        folds: list[int],
-        seed: int,
-    ) -> Rows | Parameter:
-        if self.resource != "n_samples":
-            return Parameter(splits, self.resource)
-        return Rows(
-            splits,
-            n_samples,
-            self.schedule_.levels,
-            folds,
-            labels=labels,
-            newest_first=isinstance(self.cv, TimeSeriesSplit),
-            seed=seed,
-        )
-
-    def _options(self, scorers: Any, routed: Any) -> dict[str, Any]:
-        return {
-            "scorer": scorers,
-            "fit_params": routed["estimator"]["fit"],
-            "score_params": routed["scorer"]["score"],
-            "return_train_score": self.return_train_score,
-            "return_n_test_samples": True,
-            "return_times": True,
-            "error_score": self.error_score,
-            "verbose": self.verbose,
-        }
-
-    def _models(self, folder: str) -> Models | None:
-        """Where fitted models wait for the next rung."""
-        if self.continue_training is True:
-            self._check_continuation()
-        if self.continue_training is False or self.resource == "n_samples":
-            return None
-        return Models(_folder(folder, "models"))
-
-    def _check_continuation(self) -> None:
-        if self.resource == "n_samples":
+    def _check_continuation(self, resource: Resource) -> None:
+        if not resource.params(1):
             raise ValueError(
                 "continue_training=True needs an iteration parameter as the resource, and "
-                "resource='n_samples' changes the rows from rung to rung; pass "
+                f"resource={self.resource!r} changes the rows from rung to rung; pass "
                 'continue_training="auto"'
             )
         if family_of(self.estimator, self.resource) is None:
@@ -446,34 +403,34 @@ class _HalvingSearchCV(BaseSearchCV):
                 "every rung, or teach it with skhalving.register_continuation"
             )
 
-    def _deadline(self) -> float:
-        """When ``max_time`` is over, as ``time.time()`` has it."""
+    def _max_seconds(self) -> float:
         if self.max_time is None:
             return inf
         limit: Any = self.max_time
         seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
         if not seconds > 0:
             raise ValueError(f"max_time={self.max_time!r} must be above 0 seconds, or None")
-        return time.time() + seconds
+        return float(seconds)
 
-    def _limit(self, folder: str) -> TimeLimit | None:
-        if self.fit_timeout is None:
-            return None
-        if not hasattr(signal, "setitimer"):
-            raise ValueError(
-                f"fit_timeout={self.fit_timeout} needs a system with alarm signals; pass None"
-            )
-        return TimeLimit(float(self.fit_timeout), _folder(folder, "late"), os.getpid())
+    def _describe(self, checked: _Checked) -> None:
+        """What is known before the race; nothing is left of an earlier fit."""
+        for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
+            delattr(self, name)
+        self.n_splits_ = len(checked.splits)
+        self.schedule_ = checked.schedule
+        levels = checked.schedule.levels
+        self.n_resources_ = [level.n_resources for level in levels]
+        self.min_resources_, self.max_resources_ = self.n_resources_[0], self.n_resources_[-1]
+        self.n_candidates_ = [checked.schedule.candidates_at(i) for i in range(len(levels))]
 
-    def _fingerprint(
-        self, X: Any, y: Any, params: dict[str, Any], splits: list[Any], candidates: list[Any]
-    ) -> dict[str, Any]:
+    # -- 2. the journal -------------------------------------------------------------------------
+
+    def _fingerprint(self, checked: _Checked) -> dict[str, Any]:
         """All that scores depend on, and what of the schedule may not change under them."""
         return {
-            "skhalving": metadata.version("skhalving"),
-            "scikit-learn": sklearn.__version__,
-            "data": fingerprint_of_data(X, y, params),
-            "splits": fingerprint_of_data(splits),
+            "versions": versions(self.estimator, checked.scorers, self._space()),
+            "data": fingerprint_of_data(checked.X, checked.y, checked.params),
+            "splits": fingerprint_of_data(checked.splits),
             "estimator": stable(self.estimator),
             "space": stable(self._space()),
             "scoring": stable(self.scoring),
@@ -486,60 +443,148 @@ class _HalvingSearchCV(BaseSearchCV):
             "folds": self.folds,
             "min_resources": str(self.min_resources),
             "max_resources": self.max_resources_,
-            "n_candidates": len(candidates),
+            "n_candidates": len(checked.candidates),
         }
 
-    # -- 3. the race --------------------------------------------------------------------------
+    def _known(
+        self, journal: Journal, candidates: list[dict[str, Any]]
+    ) -> tuple[list[str], dict[Task, Outcome]]:
+        """The candidates' texts, by which the journal tells them apart, and what it knows."""
+        texts = [stable(params) for params in candidates]
+        first_like = spaces.first_like(candidates)
+        if len(set(texts)) < len(set(first_like)):
+            raise ValueError(
+                "a journal cannot tell some of the candidates apart, since their parameters read "
+                "the same; give them a repr that differs, or pass journal=None"
+            )
+        number = dict(zip(texts, first_like, strict=True))
+        known = {
+            Task(number[record.text], record.fold, record.amount): record.outcome
+            for record in journal.known()
+            if record.text in number
+        }
+        return texts, known
 
-    def _race(self, work: Work) -> None:
+    # -- 3. the race ----------------------------------------------------------------------------
+
+    def _work(
+        self, checked: _Checked, store: Store, callbacks: Callbacks, seed: int
+    ) -> _SearchWork:
+        levels, order = checked.schedule.levels, checked.order
+        limit = None
+        if self.fit_timeout is not None:
+            limit = TimeLimit(float(self.fit_timeout), store.folder, os.getpid())
+        evaluate = Evaluate(
+            estimator=clone(self.estimator),
+            X=checked.X,
+            y=checked.y,
+            resource=checked.resource,
+            cuts=checked.resource.cuts(checked.splits, levels, order, seed),
+            options={
+                "scorer": checked.scorers,
+                "fit_params": checked.routed["estimator"]["fit"],
+                "score_params": checked.routed["scorer"]["score"],
+                "return_train_score": self.return_train_score,
+                "return_times": True,
+                "error_score": self.error_score,
+            },
+            store=store,
+            families={} if self.continue_training is False else FAMILIES,
+            insist=self.continue_training is True,
+            top=self.max_resources_,
+            limit=limit,
+        )
+        return _SearchWork(
+            checked.schedule,
+            checked.candidates,
+            order,
+            evaluate,
+            callbacks,
+            self._steering_metric,
+            self.error_score,
+        )
+
+    def _pace(self, checked: _Checked, start: float) -> Pace:
+        refit_amount = 0.0
+        if self.refit:
+            n_train = len(checked.splits[checked.order[0]][0])
+            refit_amount = self.max_resources_ * _num_samples(checked.X) / n_train
+        return Pace(checked.max_seconds, refit_amount, start)
+
+    def _watchers(self, work: _SearchWork, race: Race, pace: Pace) -> list[Watcher]:
+        watchers = [_FirstLevel(), Cleaner(work.evaluate.store, work.first_like)]
+        if self.verbose > 1:
+            watchers.append(EachLog(self.resource, work.candidates))
+        if self.verbose > 0:
+            watchers.append(Log(race, pace, self.resource))
+        return watchers
+
+    def _race(
+        self,
+        race: Race,
+        work: _SearchWork,
+        known: dict[Task, Outcome],
+        watchers: list[Watcher],
+        pace: Pace,
+    ) -> None:
         """To its end, or its time limit; whatever stops it, ``cv_results_`` has what is known."""
+        parallel = {"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch}
         try:
-            whole = run(
-                work.race, work, work.known, n_jobs=self.n_jobs, pre_dispatch=self.pre_dispatch
-            )
+            whole = run(race, work, known, watchers, pace, **parallel)
         except BaseException:
-            if work.race.scores:
-                self._tabulate(work.rows())
+            if race.scores:
+                self._tabulate(race, work, known)
             raise
-        rows = work.rows()
-        _warn_or_raise_about_fit_failures(outcomes_of(rows), self.error_score)
-        self._tabulate(rows)
+        evaluated = {task for trial in race.scores for task in work.tasks(trial)}
+        _raise_or_warn_about([known[task] for task in sorted(evaluated)], self.error_score)
+        self._tabulate(race, work, known)
         if not whole:
-            left = self.schedule_.n_fits - len(work.known)
-            warnings.warn(
-                f"max_time={self.max_time} was reached: {left} of {self.schedule_.n_fits} "
-                "evaluations were not run; the best is that of the highest level with results",
-                UserWarning,
-                stacklevel=4,
-            )
-        if work.faults:
+            self._warn_about_time(race)
+        if faults := {outcome.fault for outcome in known.values()} - {None}:
             warnings.warn(
                 "Training started from scratch on some rungs, since a model could not be kept "
-                f"between them: {'; '.join(sorted(work.faults))}",
+                f"between them: {'; '.join(sorted(faults))}",
                 UserWarning,
                 stacklevel=4,
             )
 
-    def _steer(self, outcomes: list[dict[str, Any]]) -> float:
-        """The mean over folds of the metric that the race is run by."""
-        scores = [outcome["test_scores"] for outcome in outcomes]
-        several = next((s for s in scores if isinstance(s, dict)), None)
-        if several is not None:
-            # The metrics of a callable are known only now.
-            self._check_refit_for_multimetric(several)
-            metric = self.refit if isinstance(self.refit, str) else next(iter(several))
-            scores = [s[metric] if isinstance(s, dict) else s for s in scores]
-        return float(np.mean(scores))
+    def _warn_about_time(self, race: Race) -> None:
+        levels = race.schedule.levels
+        planned = sum(race.schedule.candidates_at(i) for i in range(len(levels)))
+        top = max(trial.level for trial in race.scores)
+        amount, n_folds = levels[top]
+        warnings.warn(
+            f"max_time={self.max_time} was reached: {planned - len(race.scores)} of {planned} "
+            f"trials were not run; the best is of level {top + 1} of {len(levels)}, with "
+            f"{self.resource}={amount} and {n_folds} fold{'s'[: n_folds > 1]}",
+            UserWarning,
+            stacklevel=5,
+        )
 
-    # -- 4. the results -----------------------------------------------------------------------
+    def _steering_metric(self, scores: Mapping[str, float]) -> str:
+        """The metric that the race is run by; those of a callable are known only by now."""
+        if list(scores) == ["score"]:
+            return "score"
+        self._check_refit_for_multimetric(scores)
+        return self.refit if isinstance(self.refit, str) else next(iter(scores))
 
-    def _tabulate(self, rows: list[Row]) -> None:
+    # -- 4. the results -------------------------------------------------------------------------
+
+    def _tabulate(self, race: Race, work: _SearchWork, known: dict[Task, Outcome]) -> None:
         """``cv_results_`` from what is known."""
-        outcomes = outcomes_of(rows)
-        if callable(self.scoring):
-            _insert_error_scores(outcomes, self.error_score)
-        self.multimetric_ = isinstance(outcomes[0]["test_scores"], dict)
-        self.cv_results_ = cv_results(rows, self.n_splits_)
+        trials = sorted(race.scores)
+        params = [
+            {
+                **work.candidates[trial.candidate],
+                **work.evaluate.resource.params(race.rung(trial).n_resources),
+            }
+            for trial in trials
+        ]
+        outcomes = [{task.fold: known[task] for task in work.tasks(trial)} for trial in trials]
+        self.cv_results_ = cv_results(
+            race.schedule, trials, params, outcomes, self.n_splits_, self.error_score
+        )
+        self.multimetric_ = "mean_test_score" not in self.cv_results_
 
     def _choose(self, refit_metric: str) -> None:
         """The best among the rows at full resource."""
@@ -567,228 +612,427 @@ class _HalvingSearchCV(BaseSearchCV):
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, X: Any, y: Any, fit_params: dict[str, Any], callbacks: Callbacks) -> None:
+    def _refit(self, checked: _Checked, callbacks: Callbacks) -> None:
         # Parameters may be estimators; they are cloned so that those searched stay unfitted.
         best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         start = time.time()
-        target = () if y is None else (y,)
-        callbacks.refit(lambda: best.fit(X, *target, **fit_params), best)
+        target = () if checked.y is None else (checked.y,)
+        fit_params = checked.routed["estimator"]["fit"]
+        callbacks.refit(lambda: best.fit(checked.X, *target, **fit_params), best)
         self.refit_time_ = time.time() - start
         self.best_estimator_ = best
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
 
 
-def _folder(*parts: str) -> str:
-    os.mkdir(path := os.path.join(*parts))
-    return path
+@dataclass
+class _SearchWork:
+    """The evaluations of a search.
+
+    Attributes
+    ----------
+    order : list of int
+        Folds in the order in which levels use them.
+
+    first_like : list of int
+        For each candidate, the first that equals it, also of another bracket: they share tasks.
+
+    parts : dict of (fold, amount) to Evaluate
+        Those that hold few rows, made when they are first asked for.
+    """
+
+    schedule: Schedule
+    candidates: list[dict[str, Any]]
+    order: list[int]
+    evaluate: Evaluate
+    callbacks: Callbacks
+    metric: Callable[[Mapping[str, float]], str]
+    error_score: Any
+    parts: dict[tuple[int, int], Evaluate] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.first_like = spaces.first_like(self.candidates)
+
+    def tasks(self, trial: Trial) -> list[Task]:
+        rung = self.schedule.rung(trial.bracket, trial.level)
+        candidate = self.first_like[trial.candidate]
+        return [Task(candidate, fold, rung.n_resources) for fold in self.order[: rung.n_folds]]
+
+    def evaluation(self, task: Task) -> Evaluation:
+        key = task.fold, task.amount
+        if key not in self.parts:
+            self.parts[key] = self.evaluate.part(*key)
+        progress = {
+            "split_progress": (task.fold, len(self.order)),
+            "candidate_progress": (task.candidate, len(self.candidates)),
+            **self.callbacks.leaf(task),
+        }
+        return Evaluation(self.parts[key], (self.candidates[task.candidate], progress))
+
+    def score(self, outcomes: Sequence[Outcome]) -> float:
+        named = next((o.scores for o in outcomes if o.scores), None)
+        if named is None:
+            return float(self.error_score)
+        metric = self.metric(named)
+        return float(np.mean([o.scores.get(metric, self.error_score) for o in outcomes]))
+
+    def lost(self, task: Task, why: str) -> Outcome:
+        message = f"{why}, with parameters {self.candidates[task.candidate]}"
+        if self.error_score == "raise":
+            raise RuntimeError(message)
+        return Outcome({}, error=message, ended=True)
+
+    def is_late(self, task: Task) -> bool:
+        limit = self.evaluate.limit
+        return limit is not None and limit.was_hard(task)
 
 
-_PARAMETERS = """
-Parameters
-----------
-estimator : estimator object
-    With a ``score`` method, unless ``scoring`` is given. Cloned for every evaluation.
+class _FirstLevel(Watcher):
+    """Ends a search whose whole lowest level has failed: nothing above it would fare better."""
 
-param_distributions : dict or list of dict, default=None
-    Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``). A
-    space of lists alone is a grid: every point enters once. Anything else is sampled, each
-    configuration once.
+    def __init__(self) -> None:
+        self._outcomes: dict[int, list[Outcome]] = defaultdict(list)
 
-param_grid : dict or list of dict, default=None
-    The same under the name that ``GridSearchCV`` has for it. Exactly one of the two is given.
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        self._outcomes[trial.level].append(outcome)
 
-resource : str, default="n_samples"
-    What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or an
-    integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
+    def ended(self, level: int) -> None:
+        outcomes = self._outcomes.pop(level, [])
+        if level == 0 and outcomes and all(outcome.error for outcome in outcomes):
+            _raise_or_warn_about(outcomes, np.nan)
 
-min_resources : int or "auto", default="auto"
-    The least that any rung gives, in rows or units of the parameter. "auto": what makes four levels
-    in all, and for rows never fewer than two of each class for each fold.
 
-max_resources : int or "auto", default="auto"
-    What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
-
-factor : int, default=3
-    One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
-
-n_candidates : int or "auto", default="auto"
-    Candidates in all. "auto": every point of a grid, else {default}. Fewer than a bracket needs to
-    fill its lowest rungs start on a higher one.
-
-folds : {{"grow", "all"}}, default="grow"
-    "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all of
-    them at full resource and keeps the score of the first. "all": every rung has all folds, as
-    published.
-
-continue_training : bool or "auto", default="auto"
-    Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
-    "auto": where it is known how (see :func:`register_continuation`) and pays. True: also epochs of
-    SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data costs more than it
-    saves; an error where it is not known how. False: every rung starts from scratch.
-    ``best_estimator_`` is always fitted from scratch.
-
-scoring : str, callable, list, tuple, dict or None, default=None
-    As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,
-    or by the first where ``refit`` is a callable or False.
-
-n_jobs : int, default=None
-    Evaluations at a time, through joblib and whatever backend is active. The results are the same
-    for every value.
-
-refit : bool, str or callable, default=True
-    As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone, and
-    returns a position among them.
-
-cv : int, cross-validation generator or iterable, default=None
-    As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are made
-    once. One that shuffles without a seed gets the search's.
-
-verbose : int, default=0
-    Above 0: a line for each level. Above 1: also one for each fit.
-
-pre_dispatch : int or str, default="2*n_jobs"
-    Tasks that joblib takes ahead on ray, spark and multiprocessing. Elsewhere none is: as many
-    evaluations are in flight as there are workers.
-
-random_state : int, RandomState instance or None, default=None
-    Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
-    repeat.
-
-journal : path-like, default=None
-    A file that each finished evaluation is written to. Run again with the same file, the same
-    search goes on from there, also with more candidates or a larger maximum.
-
-max_time : float or timedelta, default=None
-    In seconds if it is a number. Nothing starts after that, less the time that the refit is
-    expected to take; at least one candidate is evaluated. What could not be run is said in a
-    warning.
-
-fit_timeout : float, default=None
-    Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
-    stopped by an alarm in the main thread of its process. Compiled code may not hear that: on loky
-    the worker process is then ended, half as long again and a second later; with ``n_jobs=1`` it is
-    waited for. On backends that use threads it is an error.
-
-error_score : "raise" or float, default=nan
-    Score of a fit that fails. NaN is never promoted ahead of a number.
-
-return_train_score : bool, default=False
-    Whether ``cv_results_`` has training scores.
-
-Attributes
-----------
-cv_results_ : dict of str to ndarray of shape (n_rows,)
-    A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
-    ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
-    ``continued`` (whether training went on from the rung below). Times are seconds. ``split*``
-    columns are NaN for folds that the rung did not use; means are over those used. ``rank_test_*``
-    compares the level first: rank 1 is the best at full resource.
-
-schedule_ : Schedule
-    What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
-
-n_resources_ : list of int
-    The levels' resource, in rows or units of the parameter, lowest first.
-
-min_resources_, max_resources_ : int
-    The first and the last of them.
-
-n_candidates_ : list of int
-    Candidates on each level.
-
-best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
-multimetric_, classes_, n_features_in_, feature_names_in_
-    As in ``GridSearchCV``.
-
-Raises
-------
-ValueError
-    From ``fit``, if an argument or the data does not allow the search; if every fit failed, with
-    the tracebacks; if the journal is that of another search, with what differs.
-KeyboardInterrupt
-    From ``fit``, with what is known so far in ``cv_results_``.
-"""
+def _raise_or_warn_about(outcomes: Sequence[Outcome], error_score: Any) -> None:
+    """Raise if all failed, warn if some did, in scikit-learn's words."""
+    _warn_or_raise_about_fit_failures([{"fit_error": o.error} for o in outcomes], error_score)
 
 
 class HyperbandSearchCV(_HalvingSearchCV):
-    __doc__ = f"""Search with Hyperband: many candidates on little, the best of them on more.
+    """Search with Hyperband: many candidates on little, the best of them on more.
 
-Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive halving
-run together: the first starts with many candidates on the least resource, the last with few on all
-of it, so that nothing is staked on little resource telling good from bad.
+    Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive halving
+    run together: the first starts with many candidates on the least resource, the last with few on all
+    of it, so that nothing is staked on little resource telling good from bad.
 
-.. versionadded:: 0.1
-{_PARAMETERS.format(default="as many as Hyperband asks for")}
-See Also
---------
-SuccessiveHalvingSearchCV : The most exploratory bracket alone; cheaper.
-hyperband : The same for a plain function.
+    .. versionadded:: 0.1
 
-References
-----------
-Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel Bandit-Based Approach to
-Hyperparameter Optimization. JMLR 18, Algorithm 1.
+    Parameters
+    ----------
+    estimator : estimator object
+        With a ``score`` method, unless ``scoring`` is given. Cloned for every evaluation.
 
-Examples
---------
->>> from scipy.stats import loguniform
->>> from sklearn.datasets import load_iris
->>> from sklearn.svm import SVC
->>> from skhalving import HyperbandSearchCV
->>> X, y = load_iris(return_X_y=True)
->>> space = {{"C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-4, 1e1)}}
->>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
->>> search.best_score_ > 0.95
-np.True_
->>> print(search.schedule_)
-bracket  rung  candidates  resource  folds
-      0     0           9        50      1
-            1           3       150      1
-            2           1       150      5
-      1     0           5       150      1
-            1           1       150      5
-      2     0           3       150      5
-"""
+    param_distributions : dict or list of dict, default=None
+        Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``). A
+        space of lists alone is a grid: every point enters once. Anything else is sampled, each
+        configuration once.
 
-    _brackets = staticmethod(plans.hyperband)
+    param_grid : dict or list of dict, default=None
+        The same under the name that ``GridSearchCV`` has for it. Exactly one of the two is given.
+
+    resource : str, default="n_samples"
+        What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or an
+        integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
+
+    min_resources : int or "auto", default="auto"
+        The least that any rung gives, in rows or units of the parameter. "auto": what makes four levels
+        in all, and for rows never fewer than two of each class for each fold.
+
+    max_resources : int or "auto", default="auto"
+        What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
+
+    factor : int, default=3
+        One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
+
+    n_candidates : int or "auto", default="auto"
+        Candidates in all. "auto": every point of a grid, else as many as Hyperband asks for. Fewer than a bracket needs to
+        fill its lowest rungs start on a higher one.
+
+    folds : {"grow", "all"}, default="grow"
+        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all of
+        them at full resource and keeps the score of the first. "all": every rung has all folds, as
+        published.
+
+    continue_training : bool or "auto", default="auto"
+        Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
+        "auto": where it is known how (see :func:`register_continuation`) and pays. True: also epochs of
+        SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data costs more than it
+        saves; an error where it is not known how. False: every rung starts from scratch.
+        ``best_estimator_`` is always fitted from scratch.
+
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,
+        or by the first where ``refit`` is a callable or False.
+
+    n_jobs : int, default=None
+        Evaluations at a time, through joblib and whatever backend is active. The results are the same
+        for every value.
+
+    refit : bool, str or callable, default=True
+        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone, and
+        returns a position among them.
+
+    cv : int, cross-validation generator or iterable, default=None
+        As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are made
+        once. One that shuffles without a seed gets the search's.
+
+    verbose : int, default=0
+        Above 0: a line for each level. Above 1: also one for each fit.
+
+    pre_dispatch : int or str, default="2*n_jobs"
+        Tasks that joblib takes ahead on ray, spark and multiprocessing. Elsewhere none is: as many
+        evaluations are in flight as there are workers.
+
+    random_state : int, RandomState instance or None, default=None
+        Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
+        repeat.
+
+    journal : path-like, default=None
+        A file that each finished evaluation is written to. Run again with the same file, the same
+        search goes on from there, also with more candidates or a larger maximum.
+
+    max_time : float or timedelta, default=None
+        In seconds if it is a number. Nothing starts after that, less the time that the refit is
+        expected to take; at least one candidate is evaluated. What could not be run is said in a
+        warning.
+
+    fit_timeout : float, default=None
+        Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
+        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on loky
+        the worker process is then ended, half as long again and a second later; with ``n_jobs=1`` it is
+        waited for. On backends that use threads it is an error.
+
+    error_score : "raise" or float, default=nan
+        Score of a fit that fails. NaN is never promoted ahead of a number.
+
+    return_train_score : bool, default=False
+        Whether ``cv_results_`` has training scores.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray of shape (n_rows,)
+        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
+        ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
+        ``continued`` (whether training went on from the rung below). Times are seconds. ``split*``
+        columns are NaN for folds that the rung did not use; means are over those used. ``rank_test_*``
+        compares the level first: rank 1 is the best at full resource.
+
+    schedule_ : Schedule
+        What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
+
+    n_resources_ : list of int
+        The levels' resource, in rows or units of the parameter, lowest first.
+
+    min_resources_, max_resources_ : int
+        The first and the last of them.
+
+    n_candidates_ : list of int
+        Candidates on each level.
+
+    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
+        multimetric_, classes_, n_features_in_, feature_names_in_
+        As in ``GridSearchCV``.
+
+    Raises
+    ------
+    ValueError
+        From ``fit``, if an argument or the data does not allow the search; if every fit failed, with
+        the tracebacks; if the journal is that of another search, with what differs.
+    KeyboardInterrupt
+        From ``fit``, with what is known so far in ``cv_results_``.
+
+    See Also
+    --------
+    SuccessiveHalvingSearchCV : The most exploratory bracket alone; cheaper.
+    hyperband : The same for a plain function.
+
+    References
+    ----------
+    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel Bandit-Based Approach to
+    Hyperparameter Optimization. JMLR 18, Algorithm 1.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skhalving import HyperbandSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-4, 1e1)}
+    >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
+    >>> search.best_score_ > 0.95
+    np.True_
+    >>> print(search.schedule_)
+    bracket  rung  candidates  resource  folds
+          0     0           9        50      1
+                1           3       150      1
+                2           1       150      5
+          1     0           5       150      1
+                1           1       150      5
+          2     0           3       150      5
+    """
+
+    _schedule_for = staticmethod(schedules.hyperband)
 
 
 class SuccessiveHalvingSearchCV(_HalvingSearchCV):
-    __doc__ = f"""Search with successive halving: one bracket, from many candidates to the best.
+    """Search with successive halving: one bracket, from many candidates to the best.
 
-The most exploratory of the brackets that :class:`HyperbandSearchCV` runs. It finds more for its
-cost where little resource already tells good candidates from bad, and nothing where it does not.
+    The most exploratory of the brackets that :class:`HyperbandSearchCV` runs. It finds more for its
+    cost where little resource already tells good candidates from bad, and nothing where it does not.
 
-.. versionadded:: 0.1
-{_PARAMETERS.format(default="``factor**s`` for s steps of the ladder")}
-See Also
---------
-HyperbandSearchCV : Also starts with fewer candidates on more.
-successive_halving : The same for a plain function.
+    .. versionadded:: 0.1
 
-References
-----------
-Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
-Optimization. AISTATS, Section 3. With a least and a largest amount of resource, as here: Li et al.
-(2020). A System for Massively Parallel Hyperparameter Tuning. MLSys, Algorithm 1.
+    Parameters
+    ----------
+    estimator : estimator object
+        With a ``score`` method, unless ``scoring`` is given. Cloned for every evaluation.
 
-Examples
---------
->>> from sklearn.datasets import load_iris
->>> from sklearn.ensemble import RandomForestClassifier
->>> from skhalving import SuccessiveHalvingSearchCV
->>> X, y = load_iris(return_X_y=True)
->>> search = SuccessiveHalvingSearchCV(
-...     RandomForestClassifier(n_estimators=27, random_state=0),
-...     {{"max_depth": [1, 2, 3], "max_features": [1, 2, 4]}},
-...     resource="n_estimators",
-...     cv=3,
-... ).fit(X, y)
->>> search.n_resources_, search.n_candidates_
-([9, 27, 27], [9, 3, 1])
->>> search.best_params_["n_estimators"]
-27
-"""
+    param_distributions : dict or list of dict, default=None
+        Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``). A
+        space of lists alone is a grid: every point enters once. Anything else is sampled, each
+        configuration once.
 
-    _brackets = staticmethod(plans.successive_halving)
+    param_grid : dict or list of dict, default=None
+        The same under the name that ``GridSearchCV`` has for it. Exactly one of the two is given.
+
+    resource : str, default="n_samples"
+        What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or an
+        integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
+
+    min_resources : int or "auto", default="auto"
+        The least that any rung gives, in rows or units of the parameter. "auto": what makes four levels
+        in all, and for rows never fewer than two of each class for each fold.
+
+    max_resources : int or "auto", default="auto"
+        What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
+
+    factor : int, default=3
+        One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
+
+    n_candidates : int or "auto", default="auto"
+        Candidates in all. "auto": every point of a grid, else ``factor**s`` for s steps of the ladder. Fewer than a bracket needs to
+        fill its lowest rungs start on a higher one.
+
+    folds : {"grow", "all"}, default="grow"
+        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all of
+        them at full resource and keeps the score of the first. "all": every rung has all folds, as
+        published.
+
+    continue_training : bool or "auto", default="auto"
+        Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
+        "auto": where it is known how (see :func:`register_continuation`) and pays. True: also epochs of
+        SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data costs more than it
+        saves; an error where it is not known how. False: every rung starts from scratch.
+        ``best_estimator_`` is always fitted from scratch.
+
+    scoring : str, callable, list, tuple, dict or None, default=None
+        As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,
+        or by the first where ``refit`` is a callable or False.
+
+    n_jobs : int, default=None
+        Evaluations at a time, through joblib and whatever backend is active. The results are the same
+        for every value.
+
+    refit : bool, str or callable, default=True
+        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone, and
+        returns a position among them.
+
+    cv : int, cross-validation generator or iterable, default=None
+        As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are made
+        once. One that shuffles without a seed gets the search's.
+
+    verbose : int, default=0
+        Above 0: a line for each level. Above 1: also one for each fit.
+
+    pre_dispatch : int or str, default="2*n_jobs"
+        Tasks that joblib takes ahead on ray, spark and multiprocessing. Elsewhere none is: as many
+        evaluations are in flight as there are workers.
+
+    random_state : int, RandomState instance or None, default=None
+        Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
+        repeat.
+
+    journal : path-like, default=None
+        A file that each finished evaluation is written to. Run again with the same file, the same
+        search goes on from there, also with more candidates or a larger maximum.
+
+    max_time : float or timedelta, default=None
+        In seconds if it is a number. Nothing starts after that, less the time that the refit is
+        expected to take; at least one candidate is evaluated. What could not be run is said in a
+        warning.
+
+    fit_timeout : float, default=None
+        Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
+        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on loky
+        the worker process is then ended, half as long again and a second later; with ``n_jobs=1`` it is
+        waited for. On backends that use threads it is an error.
+
+    error_score : "raise" or float, default=nan
+        Score of a fit that fails. NaN is never promoted ahead of a number.
+
+    return_train_score : bool, default=False
+        Whether ``cv_results_`` has training scores.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str to ndarray of shape (n_rows,)
+        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
+        ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
+        ``continued`` (whether training went on from the rung below). Times are seconds. ``split*``
+        columns are NaN for folds that the rung did not use; means are over those used. ``rank_test_*``
+        compares the level first: rank 1 is the best at full resource.
+
+    schedule_ : Schedule
+        What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
+
+    n_resources_ : list of int
+        The levels' resource, in rows or units of the parameter, lowest first.
+
+    min_resources_, max_resources_ : int
+        The first and the last of them.
+
+    n_candidates_ : list of int
+        Candidates on each level.
+
+    best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
+        multimetric_, classes_, n_features_in_, feature_names_in_
+        As in ``GridSearchCV``.
+
+    Raises
+    ------
+    ValueError
+        From ``fit``, if an argument or the data does not allow the search; if every fit failed, with
+        the tracebacks; if the journal is that of another search, with what differs.
+    KeyboardInterrupt
+        From ``fit``, with what is known so far in ``cv_results_``.
+
+    See Also
+    --------
+    HyperbandSearchCV : Also starts with fewer candidates on more.
+    successive_halving : The same for a plain function.
+
+    References
+    ----------
+    Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
+    Optimization. AISTATS, Section 3. With a least and a largest amount of resource, as here: Li et al.
+    (2020). A System for Massively Parallel Hyperparameter Tuning. MLSys, Algorithm 1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from skhalving import SuccessiveHalvingSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = SuccessiveHalvingSearchCV(
+    ...     RandomForestClassifier(n_estimators=27, random_state=0),
+    ...     {"max_depth": [1, 2, 3], "max_features": [1, 2, 4]},
+    ...     resource="n_estimators",
+    ...     cv=3,
+    ... ).fit(X, y)
+    >>> search.n_resources_, search.n_candidates_
+    ([9, 27, 27], [9, 3, 1])
+    >>> search.best_params_["n_estimators"]
+    27
+    """
+
+    _schedule_for = staticmethod(schedules.successive_halving)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 # Validates `_parameter_constraints`, and tears callbacks down whatever happens in `fit`.
@@ -17,11 +18,9 @@ from sklearn.metrics._scorer import _MultimetricScorer
 from sklearn.model_selection._search import BaseSearchCV, _yield_masked_array_for_each_param
 
 # _fit_and_score: one fit and its scores, with all of scikit-learn's care for routing and errors.
-# _insert_error_scores: the metrics of a callable are known only after a fit that worked.
 # _warn_or_raise_about_fit_failures: the wording that users know.
 from sklearn.model_selection._validation import (
     _fit_and_score,
-    _insert_error_scores,
     _warn_or_raise_about_fit_failures,
 )
 
@@ -34,6 +33,10 @@ from sklearn.utils.metaestimators import _safe_split
 # What counts as a row, and which fit parameters have one entry for each.
 from sklearn.utils.validation import _check_method_params, _num_samples
 
+from skhalving.progress import Watcher
+from skhalving.race import Trial
+from skhalving.task import Task
+
 __all__ = [
     "BaseSearchCV",
     "Callbacks",
@@ -43,7 +46,6 @@ __all__ = [
     "_check_method_params",
     "_fit_and_score",
     "_fit_context",
-    "_insert_error_scores",
     "_num_samples",
     "_safe_split",
     "_warn_or_raise_about_fit_failures",
@@ -51,7 +53,7 @@ __all__ = [
 ]
 
 
-class Callbacks:
+class Callbacks(Watcher):
     """scikit-learn's callbacks around a search: a task for each level, a leaf for each fit.
 
     Without callbacks (or before scikit-learn 1.9) every method does nothing: a context pickles its
@@ -67,6 +69,7 @@ class Callbacks:
         self._hooks = {"estimator": search, "X": X, "y": y, "metadata": metadata}
         self._search = search
         self._root: Any = None
+        self._leaves: dict[Task, Any] = {}
         if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
             plan = search.schedule_
             n_subtasks = len(plan.levels) + (search.refit is not False)
@@ -79,23 +82,27 @@ class Callbacks:
                 )
                 for i, (amount, n_folds) in enumerate(plan.levels)
             ]
-            self._leaves = [
-                iter([level.subcontext(task_name=self._LEAF) for _ in range(level.max_subtasks)])
+            self._spare = [
+                [level.subcontext(task_name=self._LEAF) for _ in range(level.max_subtasks)]
                 for level in self._levels
             ]
             self._root.call_on_fit_task_begin(**self._hooks)
 
-    def level_begins(self, level: int) -> None:
+    def began(self, level: int) -> None:
         if self._root is not None:
             self._levels[level].call_on_fit_task_begin(estimator=self._search)
 
-    def leaf(self, level: int) -> dict[str, Any]:
-        """What `_fit_and_score` needs to report one fit of a level."""
+    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
+        if self._root is not None:
+            self._leaves.update((task, self._spare[trial.level].pop(0)) for task in tasks)
+
+    def leaf(self, task: Task) -> dict[str, Any]:
+        """What `_fit_and_score` needs to report a fit."""
         if self._root is None:
             return {}
-        return {"caller": self._search, "callback_ctx": next(self._leaves[level])}
+        return {"caller": self._search, "callback_ctx": self._leaves[task]}
 
-    def level_ends(self, level: int) -> None:
+    def ended(self, level: int) -> None:
         if self._root is not None:
             self._levels[level].call_on_fit_task_end(estimator=self._search)
 

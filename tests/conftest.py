@@ -1,7 +1,25 @@
-"""What all tests need: no window for a plot, and one thread a process, as there are two cores."""
+"""What all tests need: no window for a plot, one thread a process, and fakes that forget."""
 
 import os
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+
+import pytest
+import sklearn
+from helpers import Remember, RememberTransformer
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    """No test sees the fits of another."""
+    for memory in (Remember.fits, Remember.scored, RememberTransformer.kinds):
+        memory.clear()
+
+
+@pytest.fixture
+def routing():
+    """Metadata routing on."""
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield

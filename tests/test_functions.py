@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import randint, uniform
+from skhalving.pickling import Carried
 from sklearn.exceptions import FitFailedWarning
 from strategies import ladders
 
 import skhalving.functions
 import skhalving.search
 from skhalving import hyperband, hyperband_schedule, successive_halving
-from skhalving.pickling import Carried
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -87,30 +87,24 @@ def test_promotions_do_not_depend_on_timing(bounds, seed):
 
 @given(ladders(), st.integers(0, 2**32))
 def test_what_is_asked_for(bounds, seed):
-    """Of what is ready: the lowest level, there the costliest on its last rung; and a rung is whole
-    when told so, with only its best left in the field."""
+    """Of what is ready: the lowest level, there the costliest on its last rung; and when a rung is
+    whole, its best go on and the rest are out, once each."""
     race, chance, costs = Race(small_schedule(bounds)), random.Random(seed), {}
-    ready = []
-    while upcoming := race.next:
-        trial = race.ask()
-        assert trial == upcoming
-        ready.append((trial.level, -costs.get(trial.candidate, 0.0)))
+    asked, out = [], []
+    while trial := race.ask():
+        asked.append((trial.level, -costs.get(trial.candidate, 0.0)))
         costs[trial.candidate] = chance.random()
-        n_before, n_ready = len(race.field), race.n_ready
-        whole = race.tell(trial, chance.random(), costs[trial.candidate])
-        rung = [t for t in race.scores if t[:2] == trial[:2]]
-        assert whole == (len(rung) == race.rung(trial).n_candidates)
-        assert (len(race.field) < n_before) <= whole
-        if whole and n_ready < race.n_ready:
-            assert {t.candidate for t in rung} & race.field == set(
-                promote(
-                    {t.candidate: race.scores[t] for t in rung},
-                    race.schedule.rung(trial.bracket, trial.level + 1).n_candidates,
-                )
-            )
-    assert race.ask() is None
-    levels = [level for level, _ in ready]
+        n_ready = race.n_ready
+        move = race.tell(trial, chance.random(), costs[trial.candidate])
+        rung = {t.candidate: score for t, score in race.scores.items() if t[:2] == trial[:2]}
+        is_whole = len(rung) == race.rung(trial).n_candidates
+        assert sorted(move.on + move.out) == (sorted(rung) if is_whole else [])
+        assert move.on == best_by_brute_force(rung, len(move.on))
+        assert race.n_ready == n_ready + len(move.on)
+        out += move.out
+    assert sorted(out) == list(range(race.schedule.n_candidates))
+    levels = [level for level, _ in asked]
     assert levels == sorted(levels)
     for level in set(levels):
-        here = [cost for its_level, cost in ready if its_level == level]
+        here = [cost for its_level, cost in asked if its_level == level]
         assert here == sorted(here)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from scipy.stats import loguniform
+from skhalving.run import Task
 from sklearn.base import BaseEstimator
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
@@ -24,7 +25,6 @@ from sklearn.model_selection import (
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.evaluate import Evaluate
 from skhalving.resource import LEAST_TEST_ROWS, Parameter, Rows, stratified_order
-from skhalving.run import Task
 from skhalving.schedule import Level
 
 

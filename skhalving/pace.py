@@ -1,0 +1,98 @@
+"""What evaluations take: from it follow the size of a batch, the end of time, and the time left.
+
+The seconds of evaluations are measured where they ran, so the start of worker processes is not in
+them. The clock is this process's own; those of other machines do not matter. This room knows nothing of scores.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from math import inf
+
+from skhalving.progress import Watcher
+from skhalving.race import Trial
+from skhalving.schedule import Schedule
+from skhalving.task import Outcome, Task
+
+# A call costs about that many seconds on its way, however short it is.
+_LEAST_SECONDS = 1e-3
+
+
+class Pace(Watcher):
+    """The time of one search.
+
+    Parameters
+    ----------
+    max_seconds : float, default=inf
+        After so many seconds nothing starts.
+
+    refit_amount : float, default=0
+        What a fit after the race will take, in units of the resource of one evaluation. The time
+        for it is kept back: the slowest fit of the largest amount so far, in proportion.
+
+    start : float, default=None
+        When the search began, by ``time.monotonic()``; None: now.
+    """
+
+    n_workers = 1  # as the loop knows it by now
+
+    def __init__(
+        self, max_seconds: float = inf, refit_amount: float = 0.0, start: float | None = None
+    ) -> None:
+        self._start = time.monotonic() if start is None else start
+        self._max_seconds, self._refit_amount = max_seconds, refit_amount
+        self._n: dict[int, int] = {}  # of evaluations, by amount
+        self._seconds: dict[int, float] = {}
+        self._slowest: dict[int, float] = {}  # of fits alone
+
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        amount = task.amount
+        self._n[amount] = self._n.get(amount, 0) + 1
+        self._seconds[amount] = self._seconds.get(amount, 0.0) + outcome.seconds
+        self._slowest[amount] = max(self._slowest.get(amount, 0.0), outcome.fit_time)
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._start
+
+    def time_left(self) -> float:
+        """Seconds for evaluations that may still be started; the refit's are not among them."""
+        if self._max_seconds == inf:
+            return inf
+        amount = max(self._slowest, default=1)
+        refit = self._slowest.get(amount, 0.0) * self._refit_amount / amount
+        return self._max_seconds - self.elapsed() - refit
+
+    def seconds(self, amount: int) -> float | None:
+        """Estimated seconds of an evaluation at this amount, in proportion to the mean at the
+        nearest smaller amount measured; None before the first."""
+        below = max((a for a in self._n if a <= amount), default=None)
+        if below is None:
+            return None
+        return self._seconds[below] / self._n[below] * amount / below
+
+    def batch_size(self, amount: int, n_tasks: int, batch_seconds: float) -> int:
+        """How many of ``n_tasks`` that are ready fill a batch.
+
+        Towards the end of them a batch is half a worker's share, so that no worker is left alone
+        with a long last batch.
+        """
+        seconds = self.seconds(amount)
+        if seconds is None:
+            return 1
+        most = batch_seconds / max(_LEAST_SECONDS, seconds)
+        return max(1, int(min(most, max(n_tasks / (2 * self.n_workers), most / 10))))
+
+    def seconds_above(
+        self, schedule: Schedule, level: int, evaluated: Mapping[int, int]
+    ) -> float:
+        """Estimated seconds until the end of a search, from the end of one of its levels on.
+
+        ``evaluated`` counts the evaluations of each level so far.
+        """
+        seconds = 0.0
+        for above in range(level + 1, len(schedule.levels)):
+            n = max(0, schedule.fits_at(above) - evaluated.get(above, 0))
+            seconds += n * (self.seconds(schedule.levels[above].n_resources) or 0.0)
+        return seconds / self.n_workers

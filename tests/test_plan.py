@@ -1,0 +1,170 @@
+"""One plan and one answer: what is planned is what happens, in any order and number of jobs."""
+
+from collections import Counter
+
+import joblib
+import numpy as np
+import pytest
+from helpers import (
+    LADDER,
+    LEVELS,
+    SEARCHES,
+    SPACE,
+    N,
+    Remember,
+    X,
+    assert_same_results,
+    hyperband,
+    plan_in,
+    plan_of,
+    rows,
+    trees,
+    y,
+)
+from numpy.testing import assert_array_equal
+from scipy.stats import randint, uniform
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import (
+    KFold,
+    ShuffleSplit,
+    StratifiedKFold,
+)
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.validation import check_is_fitted
+
+from skhalving import HyperbandSearchCV
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """A search on one process, with a space that needs the seed."""
+    return seeded().fit(X, y)
+
+
+def seeded(**options):
+    space = {"max_depth": randint(1, 9), "min_impurity_decrease": uniform(0, 0.1)}
+    return HyperbandSearchCV(
+        DecisionTreeClassifier(random_state=0), space, **{**LADDER, "random_state": 7, **options}
+    )
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 4])
+@pytest.mark.parametrize("backend", ["loky", "threading", "sequential", "multiprocessing"])
+def test_same_results_for_every_n_jobs(reference, backend, n_jobs):
+    """The same seed gives the same ``cv_results_`` and the same best, whoever does the work."""
+    with joblib.parallel_backend(backend):
+        search = seeded(n_jobs=n_jobs).fit(X, y)
+    assert_same_results(search.cv_results_, reference.cv_results_)
+    assert search.best_index_ == reference.best_index_
+
+
+def test_same_seed_same_results(reference):
+    """A fit is a function of its arguments: the same again, also by the same object; a RandomState
+    stands for the seed that it yields."""
+    search = seeded()
+    for _ in range(2):
+        assert_same_results(search.fit(X, y).cv_results_, reference.cv_results_)
+    one, other = (seeded(random_state=np.random.RandomState(3)).fit(X, y) for _ in range(2))
+    assert_same_results(one.cv_results_, other.cv_results_)
+    assert one.cv_results_["params"] != reference.cv_results_["params"]
+
+
+def test_the_global_random_state_is_left_alone():
+    """With an int seed nothing is drawn from numpy's global state."""
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    seeded().fit(X, y)
+    assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_a_shuffling_cv_needs_no_seed():
+    """A cv that shuffles anew at every call is asked once: all candidates of a level have the same
+    folds, and low rungs are cut from the first of them."""
+    search = hyperband(cv=KFold(3, shuffle=True), refit=False).fit(X, y)
+    trained = {tuple(rows(fit["X"])) for fit in Remember.fits}
+    assert Counter(map(len, trained)) == {26: 1, 80: 3}
+    scored = [tuple(rows(call["X"])) for call in Remember.scored]
+    assert Counter(map(len, set(scored))) == {40: 3}
+    assert sorted(i for fold in set(scored) for i in fold) == list(range(N))
+    low = next(set(fold) for fold in trained if len(fold) == 26)
+    assert sum(low <= set(fold) for fold in trained) == 2  # itself and one whole fold
+    assert len(Remember.fits) == search.schedule_.n_fits
+
+
+def test_an_iterable_of_splits():
+    """``cv`` may be an iterable of splits, a generator included."""
+    splits = list(StratifiedKFold(3).split(X, y))
+    listed = trees(cv=splits).fit(X, y)
+    once = trees(cv=(split for split in splits)).fit(X, y)
+    assert_same_results(listed.cv_results_, trees().fit(X, y).cv_results_)
+    assert_same_results(listed.cv_results_, once.cv_results_)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("n_candidates", ["auto", 1, 2, 5, 17])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"folds": "all"},
+        {"factor": 2, "min_resources": 9},
+        {"cv": 5, "min_resources": "auto"},
+        {"cv": ShuffleSplit(1), "max_resources": 60},
+        {"resource": "least", "min_resources": 2, "factor": 4},
+        {"param_distributions": {"a": randint(0, 99), "bad": [(), (100,)]}},
+    ],
+    ids=str,
+)
+def test_the_plan_is_what_happens(search, n_candidates, options):
+    """The plan printed before ``fit`` is the multiset of (bracket, iter, n_resources, n_folds) in
+    ``cv_results_`` after, and ``schedule_``."""
+    options = {"param_distributions": SPACE, **LADDER, **options, "n_candidates": n_candidates}
+    planned = search(Remember(least=40 if "resource" in options else 0), **options)
+    before = planned.plan(X, y)
+    planned.fit(X, y)
+    assert plan_of(before) == plan_in(planned.cv_results_) == plan_of(planned.schedule_)
+    assert str(before) == str(planned.schedule_)
+    if n_candidates != "auto":
+        assert before.n_candidates == n_candidates
+
+
+def test_plan_leaves_no_trace():
+    """Asking for the plan does not make a search look fitted, nor move its random state."""
+    state = np.random.RandomState(0)
+    search = seeded(random_state=state)
+    search.plan(X, y)
+    assert state.randint(2**31 - 1) == np.random.RandomState(0).randint(2**31 - 1)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(search)
+    with pytest.raises(NotFittedError):
+        search.predict(X)
+
+
+def test_the_attributes_agree():
+    """``n_resources_``, ``min_resources_``, ``max_resources_``, ``n_candidates_`` and ``schedule_``
+    tell one story, that of ``cv_results_``."""
+    search = hyperband().fit(X, y)
+    results = search.cv_results_
+    assert search.n_resources_ == [amount for amount, _ in LEVELS]
+    assert (search.min_resources_, search.max_resources_) == (40, 120)
+    levels = list(zip(results["n_resources"].tolist(), results["n_folds"].tolist(), strict=True))
+    assert levels == sorted(levels)
+    assert [Counter(levels)[level] for level in LEVELS] == search.n_candidates_
+    assert search.n_splits_ == 3
+    assert len(results["params"]) == sum(search.n_candidates_)
+
+
+def test_kept_folds_are_not_fitted_again():
+    """As many fits as the schedule says, and a fold kept from the rung below has the same score."""
+    search = trees(refit=False).fit(X, y)
+    results = search.cv_results_
+    one, three = ((results["n_resources"] == 120) & (results["n_folds"] == n) for n in (1, 3))
+    scores = {
+        n: dict(zip(results["candidate"][at], results["split0_test_score"][at], strict=True))
+        for n, at in ((1, one), (3, three))
+    }
+    both = set(scores[1]) & set(scores[3])
+    assert len(both) > 1
+    assert all(scores[1][candidate] == scores[3][candidate] for candidate in both)
+    assert np.isnan(results["split1_test_score"][one]).all()
+    assert np.isfinite(results["split1_test_score"][three]).all()
