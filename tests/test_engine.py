@@ -1,0 +1,376 @@
+"""The engines of one machine: batches come back as they end, and say when their process died.
+
+dask and ray are in ``test_engines.py``.
+"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import joblib
+import pytest
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+
+from skhalving.engines import Call, Died, Here, Loky, Threads, Wave, engine
+
+KINDS = {"sequential": Here, "threading": Threads, "loky": Loky, "multiprocessing": Wave}
+
+
+def double(shared, *values):
+    return [(shared, 2 * value) for value in values]
+
+
+def leave(shared):
+    os._exit(1)
+
+
+def fail(shared):
+    raise ZeroDivisionError(shared)
+
+
+def wait_for(shared, path, running=None):
+    """Say by a file that this runs, and end when there is a file at ``path``."""
+    if running:
+        pathlib.Path(running).touch()
+    limit = time.monotonic() + 120
+    while not os.path.exists(path):
+        assert time.monotonic() < limit, path
+        time.sleep(0.01)
+    return path
+
+
+def ready(function, *args, shared=None):
+    """What prepares a call that is known beforehand."""
+    return lambda: Call(function, shared, args)
+
+
+def all_of(made):
+    """Everything in flight, by its first task."""
+    received = {}
+    while made.n_flying:
+        for tasks, result in made.receive():
+            assert tasks[0] not in received
+            received[tasks[0]] = result
+    return received
+
+
+@pytest.fixture(params=KINDS)
+def made(request):
+    with joblib.parallel_config(backend=request.param), engine(n_jobs=2) as made:
+        yield made
+
+
+@pytest.fixture
+def loky():
+    with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+        yield made
+
+
+@pytest.mark.parametrize("backend", KINDS)
+def test_which_engine(backend):
+    """Each joblib backend has its engine; a single worker is this process."""
+    with joblib.parallel_config(backend=backend):
+        with engine(n_jobs=2) as made:
+            assert type(made) is KINDS[backend]
+        with engine(n_jobs=1) as made:
+            assert type(made) is Here
+
+
+def test_batches_come_back_with_their_results(made):
+    """Every batch once, each with its own result, whatever the order; then nothing is in flight."""
+    left, received = [[1], [2, 3], [4], [5, 6, 7]], {}
+    shared = made.share("shared")
+    while left or made.n_flying:
+        while left and made.n_free > 0:
+            tasks = left.pop()
+            made.send(tasks, ready(double, *tasks, shared=shared))
+        for tasks, results in made.receive():
+            received.update(zip(tasks, results, strict=True))
+    assert received == {task: ("shared", 2 * task) for task in range(1, 8)}
+    assert made.n_flying == 0
+    assert list(made.receive()) == []
+
+
+def test_alone_gives_the_result(made):
+    """A batch on its own has the result that it has among others."""
+    assert made.alone([1], ready(double, 1)) == [(None, 2)]
+    assert made.n_flying == 0
+
+
+def test_time_is_over(made):
+    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
+    made.send(["never"], lambda: None)
+    assert all_of(made) == {}
+    assert made.alone(["never"], lambda: None) is None
+    made.send([1], ready(double, 1))
+    assert all_of(made) == {1: [(None, 2)]}
+
+
+@pytest.mark.parametrize("backend", ["sequential", "multiprocessing"])
+def test_a_wave_ends_when_time_does(backend):
+    """Batches of a wave are prepared as they start, so that time may end amid a wave."""
+    calls = [Call(double, None, (0,)), None, None]
+    with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
+        for task in range(3):
+            made.send([task], lambda: calls.pop(0))
+        assert len(calls) == 3  # none is prepared before it can start
+        assert all_of(made) == {0: [(None, 0)]}
+    assert calls == []
+
+
+def test_an_exception_of_a_call(made):
+    """It is raised where results are received."""
+    made.send([1], ready(fail, shared="shared"))
+    with pytest.raises(ZeroDivisionError, match="shared"):
+        list(made.receive())
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_the_first_to_end_comes_first(backend, tmp_path):
+    """A short batch does not wait for a long one that was sent before it."""
+    end = str(tmp_path / "end")
+    with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
+        made.send(["long"], ready(wait_for, end))
+        made.send(["short"], ready(double, 1))
+        assert made.n_free == 0
+        assert list(made.receive()) == [(["short"], [(None, 2)])]
+        pathlib.Path(end).touch()
+        assert list(made.receive()) == [(["long"], end)]
+
+
+def test_a_broken_pool(loky, tmp_path):
+    """All that was in flight comes back, blamed on nobody; the next batch gets a new pool."""
+    runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
+    loky.send(["innocent"], ready(wait_for, never, runs))
+    wait_for(None, runs)
+    loky.send(["deadly"], ready(leave))
+    assert all_of(loky) == {"innocent": Died(0), "deadly": Died(0)}
+    loky.send(["again"], ready(double, 2))
+    assert all_of(loky) == {"again": [(None, 4)]}
+
+
+def test_alone_the_culprit_is_known(loky):
+    """A batch that runs alone and ends its process has ended one, every time."""
+    assert loky.alone(["deadly"], ready(leave)) == Died(1)
+    assert loky.alone(["deadly"], ready(leave)) == Died(1)
+    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+
+
+def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
+    """A batch of another search, in another thread, goes on while a suspect ends its process."""
+    end, runs = str(tmp_path / "end"), str(tmp_path / "runs")
+    loky.send(["other"], ready(wait_for, end, runs))
+    wait_for(None, runs)
+    with engine(n_jobs=2) as made:
+        assert made.alone(["deadly"], ready(leave)) == Died(1)
+    pathlib.Path(end).touch()
+    assert all_of(loky) == {"other": end}
+
+
+def test_what_runs_alone_is_not_harmed_by_the_pool(loky, tmp_path):
+    """A suspect goes on while a batch of another thread's search breaks the pool they share."""
+    end, runs = str(tmp_path / "end"), str(tmp_path / "runs")
+
+    def other():
+        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+            wait_for(None, runs)
+            made.send(["deadly"], ready(leave))
+            assert all_of(made) == {"deadly": Died(0)}
+        pathlib.Path(end).touch()
+
+    with ThreadPoolExecutor(1) as threads:
+        broken = threads.submit(other)
+        assert loky.alone(["suspect"], ready(wait_for, end, runs)) == end
+        broken.result()
+
+
+def test_an_error_in_another_thread(loky, tmp_path):
+    """A search that ends by an exception shuts the shared pool down. A neighbour gets its batches
+    back, blamed on nobody, and sends them again."""
+    runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
+
+    def other():
+        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+            made.send(["its own"], ready(double, 1))
+            list(made.receive())
+            wait_for(None, runs)
+            raise KeyError("a scorer")
+
+    with ThreadPoolExecutor(1) as threads:
+        failed = threads.submit(other)
+        loky.send(["neighbour"], ready(wait_for, never, runs))
+        assert all_of(loky) == {"neighbour": Died(0)}
+        with pytest.raises(KeyError):
+            failed.result()
+    loky.send(["neighbour"], ready(double, 1))
+    assert all_of(loky) == {"neighbour": [(None, 2)]}
+
+
+def test_a_process_that_ends_while_starting(loky, monkeypatch):
+    """It is started again, and counts against nobody; after some tries the error is raised."""
+    left = [2]
+
+    class Shot(ProcessPoolExecutor):
+        def submit(self, function, *args):
+            if function is os.getpid and left[0]:
+                left[0] -= 1
+                return super().submit(os._exit, 1)
+            return super().submit(function, *args)
+
+    monkeypatch.setattr("skhalving.engines.ProcessPoolExecutor", Shot)
+    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+    assert left == [0]
+    left[0] = 5
+    monkeypatch.setattr(Loky, "tries", 2)
+    with pytest.raises(BrokenProcessPool):
+        loky.alone(["innocent"], ready(double, 1))
+
+
+class Unreadable:
+    """Cannot be read on a worker."""
+
+    def __reduce__(self):
+        return int, ("not a number",)
+
+
+def test_what_no_worker_can_read(loky):
+    """An error that says so, once the batch runs alone: no process died."""
+    with pytest.raises(BrokenProcessPool, match="un-serialize"):
+        loky.alone([1], ready(double, shared=Unreadable()))
+
+
+def test_an_error_stops_what_is_running(tmp_path):
+    """Leaving with an exception does not wait for what is in flight on other processes."""
+    runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
+
+    def interrupted():
+        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+            made.send(["long"], ready(pid_of, never, runs))
+            wait_for(None, runs)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert not is_alive(int(pathlib.Path(runs).read_text()))
+
+
+def pid_of(shared, path, running):
+    """Write down the number of the process, and wait."""
+    pathlib.Path(running + ".new").write_text(str(os.getpid()))
+    os.rename(running + ".new", running)
+    return wait_for(shared, path)
+
+
+def is_alive(pid):
+    """Whether a process runs; one that has ended and whose parent has not looked does not."""
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
+
+
+SCRIPT = """
+import pathlib, sys, tempfile
+import joblib
+from skhalving.engines import engine
+from test_engine import pid_of, ready
+
+backend, alone, folder = sys.argv[1:]
+tempfile.tempdir = folder
+with (
+    tempfile.TemporaryDirectory(prefix="skhalving-"),
+    joblib.parallel_config(backend=backend),
+    engine(n_jobs=2) as made,
+):
+    call = ready(pid_of, folder + "/never", folder + "/runs")
+    if alone == "alone":
+        made.alone([1], call)
+    made.send([1], call)
+    list(made.receive())
+"""
+
+
+@pytest.mark.parametrize(
+    ("backend", "alone"),
+    [("loky", ""), ("loky", "alone"), ("multiprocessing", ""), ("threading", "")],
+)
+def test_sigterm(backend, alone, tmp_path):
+    """SIGTERM to the script ends its workers and removes its files, as Ctrl-C does."""
+    command = [sys.executable, "-c", SCRIPT, backend, alone, str(tmp_path)]
+    paths = [str(pathlib.Path(__file__).parent), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as script:
+        try:
+            wait_for(None, str(tmp_path / "runs"))
+            worker = int((tmp_path / "runs").read_text())
+            assert is_alive(worker)
+            script.send_signal(signal.SIGTERM)
+            assert script.wait(60) == 128 + signal.SIGTERM, script.stderr.read()
+        finally:
+            script.kill()
+    wait_until(lambda: not is_alive(worker))
+    assert [path.name for path in tmp_path.glob("skhalving-*")] == []
+
+
+def wait_until(condition):
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_sigterm_is_given_back():
+    """A handler of the user's stays in force within, and the default action afterwards."""
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    with engine(n_jobs=1):
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        with engine(n_jobs=1):
+            pass
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    mine = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with engine(n_jobs=1):
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, mine)
+
+
+def test_a_thread_leaves_signals_alone():
+    """Only the main thread may set a handler."""
+
+    def within():
+        with engine(n_jobs=1):
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(within).result() == signal.SIG_DFL
+
+
+FORK = """
+import os, signal, time
+from skhalving.engines import engine
+
+with engine(n_jobs=1):
+    if not (pid := os.fork()):
+        try:
+            for _ in range(600):
+                time.sleep(0.1)
+        finally:
+            os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    print(os.WTERMSIG(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_sigterm_in_a_fork():
+    """A fork that a call has made ends at once, and cleans up nothing of its parent's."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FORK]
+    assert int(subprocess.check_output(command, env=environment, timeout=120)) == signal.SIGTERM
