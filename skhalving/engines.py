@@ -424,10 +424,11 @@ def engine(**options: Any) -> Iterator[Engine]:
     parallel = Parallel(**options)
     kind = _ENGINES.get(type(parallel._backend).__name__, Wave)
     # retrieval_context: within a dask worker, its place is free for others while this waits.
-    with _sigterm_unwinds(), parallel._backend.retrieval_context():
-        made = kind.of(parallel)
+    with parallel._backend.retrieval_context():
+        made = kind.of(parallel)  # before the handler, which forked workers must not have
         try:
-            yield made
+            with _sigterm_unwinds():
+                yield made
         except BaseException:
             made.abort()
             raise

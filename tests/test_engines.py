@@ -1,11 +1,12 @@
-"""dask and ray through joblib, with real processes: the same results, dead workers survived."""
+"""dask and ray, with real processes: the same results, dead workers survived."""
 
 import contextlib
 import os
+import sys
+import time
 import warnings
 
 import joblib
-import joblib.pool
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -15,7 +16,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.svm import SVC
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, successive_halving
-from skhalving.workers import Dask, Ray, workers
+from skhalving.engines import Call, Dask, Died, Ray, engine
 
 pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]
 X, y = load_digits(return_X_y=True)
@@ -44,12 +45,12 @@ def ray_backend():
     ray = pytest.importorskip("ray", reason="ray is an extra")
     from ray.util.joblib import register_ray
 
-    bases = joblib.pool.PicklingPool.__bases__
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # this file, for the workers
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     register_ray()
     yield
     ray.shutdown()
-    joblib.pool.PicklingPool.__bases__ = bases  # ray replaces them for the whole process
 
 
 @pytest.fixture(params=["dask", "ray"])
@@ -131,35 +132,139 @@ class Counted:
         return str, ("here",)
 
 
-def test_ray_gets_what_is_shared_once_a_search(ray_backend):
-    """X is put in its store, from which all tasks of all waves take it."""
-    before, shared = Counted.sent, Counted()
-    with joblib.parallel_config(backend="ray"), workers(n_jobs=2) as pool:
-        assert type(pool) is Ray
-        reference = pool.share(shared)
-        for wave in range(2):
-            pool.send([wave, 10 + wave], [(str.upper, (reference,), {})] * 2)
-            assert list(pool.receive()) == [([wave, 10 + wave], ["HERE", "HERE"])]
+def shout(shared, *args):
+    return [shared.upper(), *args]
+
+
+def leave(shared):
+    os._exit(1)
+
+
+def own_pid(shared):
+    return os.getpid()
+
+
+def fail(shared):
+    raise ZeroDivisionError(shared)
+
+
+def wait_for(shared, path):
+    limit = time.monotonic() + 120
+    while not os.path.exists(path):
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+    return path
+
+
+def ready(function, *args, shared="shared"):
+    """What prepares a call that is known beforehand."""
+    return lambda: Call(function, shared, args)
+
+
+def all_of(made):
+    """Everything in flight, by its first task."""
+    received = {}
+    while made.n_flying:
+        received.update({tasks[0]: result for tasks, result in made.receive()})
+    return received
+
+
+@pytest.fixture
+def made(backend):
+    with engine() as made:
+        assert type(made) is {"dask": Dask, "ray": Ray}[backend]
+        yield made
+
+
+def test_batches_come_back_with_their_results(made):
+    """Every batch once, with its own result; what is shared travels once, not with every batch."""
+    before, shared = Counted.sent, made.share(Counted())
+    for task in range(10):
+        made.send([task], ready(shout, task, shared=shared))
+    assert made.n_flying == 10
+    assert all_of(made) == {task: ["HERE", task] for task in range(10)}
     assert Counted.sent <= before + 2
+    assert made.alone([1], ready(shout, 1)) == ["SHARED", 1]
 
 
-def test_dask_gets_what_is_shared_once(dask_client):
-    """X does not travel with every task, nor is it lost with the worker that has it."""
-    before, shared = Counted.sent, Counted()
-    with joblib.parallel_config(backend="dask"), workers() as pool:
-        assert type(pool) is Dask
-        reference = pool.share(shared)
-        for task in range(10):
-            pool.send([task], [(str.upper, (reference,), {})])
-        received = []
-        while pool.n_flying:
-            received += pool.receive()
-        assert sorted(received) == [([task], ["HERE"]) for task in range(10)]
-        assert Counted.sent <= before + 2  # whatever the number of tasks
-        dask_client.restart_workers(list(dask_client.ncores()))
-        pool.send([10], [(str.upper, (reference,), {})])
-        assert list(pool.receive()) == [([10], ["HERE"])]
-    assert Counted.sent <= before + 4  # dask's scheduler is in this process, and sends it on
+def test_time_is_over(made):
+    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
+    made.send([1], lambda: None)
+    assert (made.n_flying, list(made.receive())) == (0, [])
+    assert made.alone([1], lambda: None) is None
+
+
+def test_an_exception_of_a_call(made):
+    """It is raised where results are received."""
+    made.send([1], ready(fail))
+    with pytest.raises(ZeroDivisionError, match="shared"):
+        list(made.receive())
+
+
+def test_the_first_to_end_comes_first(made, tmp_path):
+    """A short batch does not wait for a long one that was sent before it."""
+    assert made.n_workers == 2
+    end = tmp_path / "end"
+    made.send(["long"], ready(wait_for, str(end)))
+    made.send(["short"], ready(shout))
+    assert list(made.receive()) == [(["short"], ["SHARED"])]
+    end.touch()
+    assert list(made.receive()) == [(["long"], str(end))]
+
+
+def test_a_batch_that_ends_its_worker(made, backend, tmp_path):
+    """It comes back with the number of workers that it has ended; on ray its neighbour goes on."""
+    end = tmp_path / "end"
+    if backend == "ray":
+        made.send(["neighbour"], ready(wait_for, str(end)))
+    made.send(["deadly"], ready(leave))
+    kills = 1 if backend == "ray" else 2  # dask tries again, as often as the cluster says
+    assert list(made.receive()) == [(["deadly"], Died(kills))]
+    end.touch()
+    assert set(all_of(made).values()) <= {str(end)}
+    assert made.alone(["deadly"], ready(leave)) == Died(kills)
+    assert made.alone(["innocent"], ready(shout)) == ["SHARED"]
+
+
+def test_ray_stops_what_is_running(ray_backend, tmp_path):
+    """Leaving with an exception ends what is in flight, so that its place is free again."""
+
+    def interrupted():
+        with engine() as made:
+            for task in range(2):
+                made.send([task], ready(wait_for, str(tmp_path / "never")))
+            raise KeyError
+
+    with joblib.parallel_config(backend="ray", n_jobs=2):
+        with pytest.raises(KeyError):
+            interrupted()
+        with engine() as made:
+            made.send([1], ready(shout))
+            assert list(made.receive()) == [([1], ["SHARED"])]
+
+
+def test_one_job_on_ray(ray_backend):
+    """A single worker is this process, as joblib has it."""
+    with joblib.parallel_config(backend="ray", n_jobs=1), engine() as made:
+        made.send([1], ready(own_pid))
+        assert list(made.receive()) == [([1], os.getpid())]
+
+
+def test_dask_makes_again_what_was_shared():
+    """What is shared is not lost with the workers that have it."""
+    distributed = pytest.importorskip("distributed", reason="dask is an extra")
+    with (
+        distributed.LocalCluster(n_workers=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+        engine() as made,
+    ):
+        shared = made.share(Counted())
+        made.send([1], ready(shout, shared=shared))
+        assert list(made.receive()) == [([1], ["HERE"])]
+        client.restart_workers(list(client.ncores()))
+        made.send([2], ready(shout, shared=shared))
+        assert list(made.receive()) == [([2], ["HERE"])]
 
 
 def test_no_dask_worker_is_left(monkeypatch):
@@ -170,12 +275,12 @@ def test_no_dask_worker_is_left(monkeypatch):
         distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask", wait_for_workers_timeout=1),
-        workers() as pool,
+        engine() as made,
     ):
         client.retire_workers(list(client.ncores()))
-        pool.send([1], [(str.upper, ("shared",), {})])
+        made.send([1], ready(shout))
         with pytest.raises(TimeoutError, match="no worker"):
-            list(pool.receive())
+            list(made.receive())
 
 
 class Deadly(DummyClassifier):
@@ -196,20 +301,20 @@ class Deadly(DummyClassifier):
         return self.quality
 
 
-def test_a_dask_worker_dies_once(dask_client, tmp_path):
-    """dask runs it again by itself; nothing is missing."""
+def test_a_worker_dies_once(backend, tmp_path):
+    """The evaluation runs again; nothing is missing."""
     space = [{"quality": [0.1, 0.2, 0.3]}, {"deadly": [str(tmp_path / "mark")]}]
     search = SuccessiveHalvingSearchCV(
         Deadly(), space, folds="all", min_resources=600, cv=2, refit=False
     )
-    with joblib.parallel_config(backend="dask"):
-        search.fit(X, y)
+    search.fit(X, y)
     assert search.cv_results_["mean_test_score"].tolist() == [0.1, 0.2, 0.3, 0.5]
 
 
-def test_what_always_kills_its_dask_worker(dask_client):
-    """joblib alone would wait for ever; here that candidate fails and the search ends."""
-    dask_client.wait_for_workers(2)  # with one, joblib would run all in this process
+def test_what_always_kills_its_worker(backend, request):
+    """joblib alone would wait for ever or fail whole; here that candidate fails, no other."""
+    if backend == "dask":
+        request.getfixturevalue("dask_client").wait_for_workers(2)
     space = [{"quality": [0.1, 0.2, 0.3]}, {"deadly": ["always"]}]
     search = SuccessiveHalvingSearchCV(
         Deadly(),
@@ -219,8 +324,8 @@ def test_what_always_kills_its_dask_worker(dask_client):
         cv=[(np.arange(300), np.arange(300, 600))],
         refit=False,
     )
-    with joblib.parallel_config(backend="dask"), warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         search.fit(X, y)
-    assert any("killed its worker twice" in str(warning.message) for warning in caught)
+    assert any("killed its worker" in str(warning.message) for warning in caught)
     np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan])
