@@ -236,7 +236,7 @@ class Loky(Threads):
                 return
             except (BrokenProcessPool, ShutdownExecutorError):
                 self._backend.abort_everything(ensure_ready=False)
-                # _initialize_backend: a pool with the options of this Parallel, as joblib starts it.
+                # _initialize_backend: a pool as joblib starts it, with the options of this one.
                 self._parallel._initialize_backend()
 
     def _use_own_folder(self) -> None:
@@ -267,16 +267,13 @@ class Loky(Threads):
         # _prepare_worker_env: as many threads for linear algebra as in the pool, since the last
         # digits of a score may depend on them.
         env = self._backend._prepare_worker_env(n_jobs=self.n_workers)
-        for n_left in reversed(range(self.tries)):
+        for _ in range(self.tries):
             executor = ProcessPoolExecutor(max_workers=1, env=env)
-            try:
-                executor.submit(os.getpid).result()
+            error = executor.submit(os.getpid).exception()
+            if error is None:
                 return executor
-            except BaseException as error:
-                executor.shutdown(kill_workers=True)
-                if not n_left or not isinstance(error, TerminatedWorkerError):
-                    raise
-        raise AssertionError  # not reached
+            executor.shutdown(kill_workers=True)
+        raise error
 
 
 class Dask(Submitted):
@@ -313,21 +310,17 @@ class Dask(Submitted):
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             return self._backend.client.submit(function, argument, **options)
 
-    def receive(self) -> Iterator[tuple[list[Any], Any]]:
-        yield from super().receive()
+    def _next(self) -> tuple[list[Any], Any]:
         if time.monotonic() > self._counted + 1:  # workers come and go; asking takes 10 ms
             self._count()
-
-    def _next(self) -> tuple[list[Any], Any]:
         while True:
             try:
                 return self._arrived.get(timeout=self.patience)
             except Empty:
-                # A TimeoutError, if no worker is left and none comes for
-                # `wait_for_workers_timeout`.
                 self._count()
 
     def _count(self) -> None:
+        # A TimeoutError, if no worker is left and none comes for `wait_for_workers_timeout`.
         self.n_workers = self._parallel._effective_n_jobs()
         self._counted = time.monotonic()
 
@@ -359,6 +352,7 @@ class Ray(Submitted):
         import ray
 
         super().__init__(parallel, n_workers)
+        self._ray = ray
         self._flying: set[Any] = set()
         # ray_remote_args: as given to `parallel_config`.
         options = {"max_retries": 0, **(self._backend.ray_remote_args or {})}
@@ -367,9 +361,7 @@ class Ray(Submitted):
         self._nested = {"backend": backend, "n_jobs": n_jobs}
 
     def share(self, value: Any) -> Any:
-        import ray
-
-        return ray.put(value)
+        return self._ray.put(value)
 
     def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
         reference = self._task.remote(self._nested, call.function, call.args, call.shared)
@@ -377,20 +369,16 @@ class Ray(Submitted):
         reference.future().add_done_callback(lambda _: ended(reference))
 
     def _result(self, out: Any) -> Any:
-        import ray
-
         self._flying.discard(out)
-        deaths = ray.exceptions
+        deaths = self._ray.exceptions
         try:
-            return ray.get(out)
+            return self._ray.get(out)
         except (deaths.WorkerCrashedError, deaths.OutOfMemoryError, deaths.NodeDiedError):
             return Died(kills=1)
 
     def abort(self) -> None:
-        import ray
-
         for reference in self._flying:
-            ray.cancel(reference, force=True)
+            self._ray.cancel(reference, force=True)
 
 
 def _same(value: Any) -> Any:
