@@ -1,226 +1,379 @@
-"""dask and ray through joblib, with real processes: the same results, dead workers survived."""
+"""The engines of one machine: batches come back as they end, and say when their process died.
 
-import contextlib
+dask and ray are in ``test_clusters.py``.
+"""
+
 import os
-import warnings
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
-import joblib.pool
-import numpy as np
 import pytest
-from sklearn.datasets import load_digits
-from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import SGDClassifier
-from sklearn.model_selection import cross_val_score
-from sklearn.svm import SVC
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
-from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, successive_halving
-from skhalving.workers import Dask, Ray, workers
+from skhalving.engines import Call, Died, Here, Loky, Threads, Wave, engine
 
-pytestmark = [pytest.mark.engines, pytest.mark.filterwarnings("default")]
-X, y = load_digits(return_X_y=True)
-X, y = X[:600], y[:600]
+KINDS = {"sequential": Here, "threading": Threads, "loky": Loky, "multiprocessing": Wave}
 
 
-@pytest.fixture(scope="module")
-def dask_client():
-    distributed = pytest.importorskip("distributed", reason="dask is an extra")
-    import dask
-
-    with (
-        # One more try: with dask's three a task may kill a worker that is just starting, which
-        # dask then gives up.
-        dask.config.set({"distributed.scheduler.allowed-failures": 1}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
+def double(shared, *values):
+    return [(shared, 2 * value) for value in values]
 
 
-@pytest.fixture(scope="module")
-def ray_backend():
-    ray = pytest.importorskip("ray", reason="ray is an extra")
-    from ray.util.joblib import register_ray
-
-    bases = joblib.pool.PicklingPool.__bases__
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    register_ray()
-    yield
-    ray.shutdown()
-    joblib.pool.PicklingPool.__bases__ = bases  # ray replaces them for the whole process
+def leave(shared):
+    os._exit(1)
 
 
-@pytest.fixture(params=["dask", "ray"])
-def backend(request):
-    request.getfixturevalue("dask_client" if request.param == "dask" else "ray_backend")
-    with joblib.parallel_config(backend=request.param, n_jobs=2):
-        yield request.param
+def fail(shared):
+    raise ZeroDivisionError(shared)
 
 
-def columns(search):
-    skipped = ("time", "continued")
-    names = [name for name in search.cv_results_ if not any(word in name for word in skipped)]
-    return {name: [str(value) for value in search.cv_results_[name]] for name in names}
+def wait_for(shared, path, running=None):
+    """Say by a file that this runs, and end when there is a file at ``path``."""
+    if running:
+        pathlib.Path(running).touch()
+    limit = time.monotonic() + 120
+    while not os.path.exists(path):
+        assert time.monotonic() < limit, path
+        time.sleep(0.01)
+    return path
 
 
-@contextlib.contextmanager
-def elsewhere_only(monkeypatch):
-    """Nothing is evaluated in this process."""
-
-    def fail(*args, **kwargs):
-        raise AssertionError("evaluated in this process")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("skhalving.evaluate._fit_and_score", fail)
-        yield
+def ready(function, *args, shared=None):
+    """What prepares a call that is known beforehand."""
+    return lambda: Call(function, shared, args)
 
 
-SEARCHES = {
-    "rows": lambda: HyperbandSearchCV(
-        SVC(), {"C": list(np.logspace(-2, 2, 20))}, cv=3, random_state=0
-    ),
-    "epochs": lambda: SuccessiveHalvingSearchCV(
-        SGDClassifier(random_state=0),
-        {"alpha": list(np.logspace(-5, 0, 27))},
-        resource="max_iter",
-        max_resources=18,
-        continue_training=True,
-        cv=3,
-        random_state=0,
-        refit=False,
-    ),
-}
+def all_of(made):
+    """Everything in flight, by its first task."""
+    received = {}
+    while made.n_flying:
+        for tasks, result in made.receive():
+            assert tasks[0] not in received
+            received[tasks[0]] = result
+    return received
 
 
-@pytest.mark.parametrize("name", SEARCHES)
-def test_the_same_as_alone(backend, name, monkeypatch):
-    """Same table as ``n_jobs=1``, models handed on through the shared folder included."""
-    alone = SEARCHES[name]()
-    with joblib.parallel_config(backend="loky"):
-        alone.set_params(n_jobs=1).fit(X, y)
-    with elsewhere_only(monkeypatch):
-        elsewhere = SEARCHES[name]().fit(X, y)
-    assert columns(elsewhere) == columns(alone)
-    if name == "epochs":
-        assert elsewhere.cv_results_["continued"].any()
+@pytest.fixture(params=KINDS)
+def made(request):
+    with joblib.parallel_config(backend=request.param), engine(n_jobs=2) as made:
+        yield made
 
 
-def test_plain_functions(backend):
-    """The functions too."""
-    result = successive_halving(lambda x, resource: (x - 5) ** 2, range(9), max_resources=9)
-    assert result.best_configuration == 5
+@pytest.fixture
+def loky():
+    with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+        yield made
 
 
-def test_a_search_within_a_parallel_loop(backend):
-    """Inside the workers of the same engine a search runs too, and gives what it gives alone."""
-    search = SuccessiveHalvingSearchCV(SVC(), {"C": [0.1, 1.0, 10.0]}, cv=2, random_state=0)
-    outside = cross_val_score(search, X, y, cv=2, n_jobs=2)
-    with joblib.parallel_config(backend="loky"):
-        np.testing.assert_array_equal(outside, cross_val_score(search, X, y, cv=2))
+@pytest.mark.parametrize("backend", KINDS)
+def test_which_engine(backend):
+    """Each joblib backend has its engine; a single worker is this process."""
+    with joblib.parallel_config(backend=backend):
+        with engine(n_jobs=2) as made:
+            assert type(made) is KINDS[backend]
+        with engine(n_jobs=1) as made:
+            assert type(made) is Here
 
 
-class Counted:
-    """Counts how often it is sent away, and arrives as a text."""
+def test_batches_come_back_with_their_results(made):
+    """Every batch once, each with its own result, whatever the order; then nothing is in flight."""
+    left, received = [[1], [2, 3], [4], [5, 6, 7]], {}
+    shared = made.share("shared")
+    while left or made.n_flying:
+        while left and made.n_free > 0:
+            tasks = left.pop()
+            made.send(tasks, ready(double, *tasks, shared=shared))
+        for tasks, results in made.receive():
+            received.update(zip(tasks, results, strict=True))
+    assert received == {task: ("shared", 2 * task) for task in range(1, 8)}
+    assert made.n_flying == 0
+    assert list(made.receive()) == []
 
-    sent = 0
+
+def test_alone_gives_the_result(made):
+    """A batch on its own has the result that it has among others."""
+    assert made.alone([1], ready(double, 1)) == [(None, 2)]
+    assert made.n_flying == 0
+
+
+def test_time_is_over(made):
+    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
+    made.send(["never"], lambda: None)
+    assert all_of(made) == {}
+    assert made.alone(["never"], lambda: None) is None
+    made.send([1], ready(double, 1))
+    assert all_of(made) == {1: [(None, 2)]}
+
+
+@pytest.mark.parametrize("backend", ["sequential", "multiprocessing"])
+def test_a_wave_ends_when_time_does(backend):
+    """Batches of a wave are prepared as they start, so that time may end amid a wave."""
+    calls = [Call(double, None, (0,)), None, None]
+    with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
+        for task in range(3):
+            made.send([task], lambda: calls.pop(0))
+        assert len(calls) == 3  # none is prepared before it can start
+        assert all_of(made) == {0: [(None, 0)]}
+    assert calls == []
+
+
+def test_an_exception_of_a_call(made):
+    """It is raised where results are received."""
+    made.send([1], ready(fail, shared="shared"))
+    with pytest.raises(ZeroDivisionError, match="shared"):
+        list(made.receive())
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_the_first_to_end_comes_first(backend, tmp_path):
+    """A short batch does not wait for a long one that was sent before it."""
+    end = str(tmp_path / "end")
+    with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
+        made.send(["long"], ready(wait_for, end))
+        made.send(["short"], ready(double, 1))
+        assert made.n_free == 0
+        assert list(made.receive()) == [(["short"], [(None, 2)])]
+        pathlib.Path(end).touch()
+        assert list(made.receive()) == [(["long"], end)]
+
+
+def test_a_broken_pool(loky, tmp_path):
+    """All that was in flight comes back, blamed on nobody; the next batch gets a new pool."""
+    runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
+    loky.send(["innocent"], ready(wait_for, never, runs))
+    wait_for(None, runs)
+    loky.send(["deadly"], ready(leave))
+    assert all_of(loky) == {"innocent": Died(0), "deadly": Died(0)}
+    loky.send(["again"], ready(double, 2))
+    assert all_of(loky) == {"again": [(None, 4)]}
+
+
+def test_alone_the_culprit_is_known(loky):
+    """A batch that runs alone and ends its process has ended one, every time."""
+    assert loky.alone(["deadly"], ready(leave)) == Died(1)
+    assert loky.alone(["deadly"], ready(leave)) == Died(1)
+    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+
+
+def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
+    """A batch of another search, in another thread, goes on while a suspect ends its process."""
+    end, runs = str(tmp_path / "end"), str(tmp_path / "runs")
+    loky.send(["other"], ready(wait_for, end, runs))
+    wait_for(None, runs)
+    with engine(n_jobs=2) as made:
+        assert made.alone(["deadly"], ready(leave)) == Died(1)
+    pathlib.Path(end).touch()
+    assert all_of(loky) == {"other": end}
+
+
+def test_what_runs_alone_is_not_harmed_by_the_pool(loky, tmp_path):
+    """A suspect goes on while a batch of another thread's search breaks the pool they share."""
+    end, runs = str(tmp_path / "end"), str(tmp_path / "runs")
+
+    def other():
+        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+            wait_for(None, runs)
+            made.send(["deadly"], ready(leave))
+            assert all_of(made) == {"deadly": Died(0)}
+        pathlib.Path(end).touch()
+
+    with ThreadPoolExecutor(1) as threads:
+        broken = threads.submit(other)
+        assert loky.alone(["suspect"], ready(wait_for, end, runs)) == end
+        broken.result()
+
+
+def test_an_error_in_another_thread(loky, tmp_path):
+    """A search that ends by an exception shuts the shared pool down. A neighbour gets its batches
+    back, blamed on nobody, and sends them again."""
+    runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
+
+    def other():
+        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+            made.send(["its own"], ready(double, 1))
+            list(made.receive())
+            wait_for(None, runs)
+            raise KeyError("a scorer")
+
+    with ThreadPoolExecutor(1) as threads:
+        failed = threads.submit(other)
+        loky.send(["neighbour"], ready(wait_for, never, runs))
+        assert all_of(loky) == {"neighbour": Died(0)}
+        with pytest.raises(KeyError):
+            failed.result()
+    loky.send(["neighbour"], ready(double, 1))
+    assert all_of(loky) == {"neighbour": [(None, 2)]}
+
+
+def test_a_process_that_ends_while_starting(loky, monkeypatch):
+    """It is started again, and counts against nobody; after some tries the error is raised."""
+    left = [2]
+
+    class Shot(ProcessPoolExecutor):
+        def submit(self, function, *args):
+            if function is os.getpid and left[0]:
+                left[0] -= 1
+                return super().submit(os._exit, 1)
+            return super().submit(function, *args)
+
+    monkeypatch.setattr("skhalving.engines.ProcessPoolExecutor", Shot)
+    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+    assert left == [0]
+    left[0] = 5
+    monkeypatch.setattr(Loky, "tries", 2)
+    with pytest.raises(BrokenProcessPool):
+        loky.alone(["innocent"], ready(double, 1))
+
+
+class Unreadable:
+    """Cannot be read on a worker."""
 
     def __reduce__(self):
-        Counted.sent += 1
-        return str, ("here",)
+        return int, ("not a number",)
 
 
-def test_ray_gets_what_is_shared_once_a_search(ray_backend):
-    """X is put in its store, from which all tasks of all waves take it."""
-    before, shared = Counted.sent, Counted()
-    with joblib.parallel_config(backend="ray"), workers(n_jobs=2) as pool:
-        assert type(pool) is Ray
-        reference = pool.share(shared)
-        for wave in range(2):
-            pool.send([wave, 10 + wave], [(str.upper, (reference,), {})] * 2)
-            assert list(pool.receive()) == [([wave, 10 + wave], ["HERE", "HERE"])]
-    assert Counted.sent <= before + 2
+def test_what_no_worker_can_read(loky):
+    """An error that says so, once the batch runs alone: no process died."""
+    with pytest.raises(BrokenProcessPool, match="un-serialize"):
+        loky.alone([1], ready(double, shared=Unreadable()))
 
 
-def test_dask_gets_what_is_shared_once(dask_client):
-    """X does not travel with every task, nor is it lost with the worker that has it."""
-    before, shared = Counted.sent, Counted()
-    with joblib.parallel_config(backend="dask"), workers() as pool:
-        assert type(pool) is Dask
-        reference = pool.share(shared)
-        for task in range(10):
-            pool.send([task], [(str.upper, (reference,), {})])
-        received = []
-        while pool.n_flying:
-            received += pool.receive()
-        assert sorted(received) == [([task], ["HERE"]) for task in range(10)]
-        assert Counted.sent <= before + 2  # whatever the number of tasks
-        dask_client.restart_workers(list(dask_client.ncores()))
-        pool.send([10], [(str.upper, (reference,), {})])
-        assert list(pool.receive()) == [([10], ["HERE"])]
-    assert Counted.sent <= before + 4  # dask's scheduler is in this process, and sends it on
+def test_an_error_stops_what_is_running(tmp_path):
+    """Leaving with an exception does not wait for what is in flight on other processes."""
+    runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
+
+    def interrupted():
+        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+            made.send(["long"], ready(pid_of, never, runs))
+            wait_for(None, runs)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        interrupted()
+    assert not is_alive(int(pathlib.Path(runs).read_text()))
 
 
-def test_no_dask_worker_is_left(monkeypatch):
-    """An error in joblib's words, and no waiting for ever."""
-    distributed = pytest.importorskip("distributed", reason="dask is an extra")
-    monkeypatch.setattr(Dask, "patience", 0.5)
-    with (
-        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-        joblib.parallel_config(backend="dask", wait_for_workers_timeout=1),
-        workers() as pool,
-    ):
-        client.retire_workers(list(client.ncores()))
-        pool.send([1], [(str.upper, ("shared",), {})])
-        with pytest.raises(TimeoutError, match="no worker"):
-            list(pool.receive())
+def pid_of(shared, path, running):
+    """Write down the number of the process, and wait."""
+    pathlib.Path(running + ".new").write_text(str(os.getpid()))
+    os.rename(running + ".new", running)
+    return wait_for(shared, path)
 
 
-class Deadly(DummyClassifier):
-    def __init__(self, quality=0.5, deadly=None):
-        super().__init__()
-        self.quality = quality
-        self.deadly = deadly
-
-    def fit(self, X, y):
-        if self.deadly == "always" or (self.deadly and not os.path.exists(self.deadly)):
-            if self.deadly != "always":
-                with open(self.deadly, "w"):
-                    pass
-            os._exit(1)
-        return super().fit(X, y)
-
-    def score(self, X, y):
-        return self.quality
+def is_alive(pid):
+    """Whether a process runs; one that has ended and whose parent has not looked does not."""
+    try:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state not in "ZX"
 
 
-def test_a_dask_worker_dies_once(dask_client, tmp_path):
-    """dask runs it again by itself; nothing is missing."""
-    space = [{"quality": [0.1, 0.2, 0.3]}, {"deadly": [str(tmp_path / "mark")]}]
-    search = SuccessiveHalvingSearchCV(
-        Deadly(), space, folds="all", min_resources=600, cv=2, refit=False
-    )
-    with joblib.parallel_config(backend="dask"):
-        search.fit(X, y)
-    assert search.cv_results_["mean_test_score"].tolist() == [0.1, 0.2, 0.3, 0.5]
+SCRIPT = """
+import pathlib, sys, tempfile
+import joblib
+from skhalving.engines import engine
+from test_engines import pid_of, ready
+
+backend, alone, folder = sys.argv[1:]
+tempfile.tempdir = folder
+with (
+    tempfile.TemporaryDirectory(prefix="skhalving-"),
+    joblib.parallel_config(backend=backend),
+    engine(n_jobs=2) as made,
+):
+    call = ready(pid_of, folder + "/never", folder + "/runs")
+    if alone == "alone":
+        made.alone([1], call)
+    made.send([1], call)
+    list(made.receive())
+"""
 
 
-def test_what_always_kills_its_dask_worker(dask_client):
-    """joblib alone would wait for ever; here that candidate fails and the search ends."""
-    dask_client.wait_for_workers(2)  # with one, joblib would run all in this process
-    space = [{"quality": [0.1, 0.2, 0.3]}, {"deadly": ["always"]}]
-    search = SuccessiveHalvingSearchCV(
-        Deadly(),
-        space,
-        folds="all",
-        min_resources=600,
-        cv=[(np.arange(300), np.arange(300, 600))],
-        refit=False,
-    )
-    with joblib.parallel_config(backend="dask"), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        search.fit(X, y)
-    assert any("killed its worker twice" in str(warning.message) for warning in caught)
-    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan])
+@pytest.mark.parametrize(
+    ("backend", "alone"),
+    [("loky", ""), ("loky", "alone"), ("multiprocessing", ""), ("threading", "")],
+)
+def test_sigterm(backend, alone, tmp_path):
+    """SIGTERM to the script ends its workers and removes its files, as Ctrl-C does."""
+    command = [sys.executable, "-c", SCRIPT, backend, alone, str(tmp_path)]
+    paths = [str(pathlib.Path(__file__).parent), *sys.path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE) as script:
+        try:
+            wait_for(None, str(tmp_path / "runs"))
+            worker = int((tmp_path / "runs").read_text())
+            assert is_alive(worker)
+            script.send_signal(signal.SIGTERM)
+            assert script.wait(60) == 128 + signal.SIGTERM, script.stderr.read()
+        finally:
+            script.kill()
+    wait_until(lambda: not is_alive(worker))
+    assert [path.name for path in tmp_path.glob("skhalving-*")] == []
+
+
+def wait_until(condition):
+    limit = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def test_sigterm_is_given_back():
+    """A handler of the user's stays in force within, and the default action afterwards."""
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    with engine(n_jobs=1):
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+        with engine(n_jobs=1):
+            pass
+        assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    mine = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with engine(n_jobs=1):
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, mine)
+
+
+def test_a_thread_leaves_signals_alone():
+    """Only the main thread may set a handler."""
+
+    def within():
+        with engine(n_jobs=1):
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(within).result() == signal.SIG_DFL
+
+
+FORK = """
+import os, signal, time
+from skhalving.engines import engine
+
+with engine(n_jobs=1):
+    is_there, is_here = os.pipe()
+    if not (pid := os.fork()):
+        try:
+            os.write(is_here, b"!")  # Python forgets signals that come amid a fork
+            for _ in range(600):
+                time.sleep(0.1)
+        finally:
+            os._exit(0)
+    os.read(is_there, 1)
+    os.kill(pid, signal.SIGTERM)
+    print(os.WTERMSIG(os.waitpid(pid, 0)[1]))
+"""
+
+
+def test_sigterm_in_a_fork():
+    """A fork that a call has made ends at once, and cleans up nothing of its parent's."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FORK]
+    assert int(subprocess.check_output(command, env=environment, timeout=120)) == signal.SIGTERM

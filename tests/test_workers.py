@@ -1,9 +1,5 @@
-"""Evaluations in flight on joblib's backends: as many as there are workers, none waits for a wave.
+"""Races on joblib's backends: as many evaluations as workers, and none waits for a wave."""
 
-dask and ray are in ``test_engines.py``.
-"""
-
-import os
 import threading
 import time
 import warnings
@@ -16,99 +12,9 @@ from sklearn.base import BaseEstimator
 
 from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
 from skhalving import workers as skhalving_workers
-from skhalving.workers import Here, Loky, Submitted, Wave, WorkerDied, workers
+from skhalving.workers import Submitted
 
-KINDS = {"sequential": Here, "threading": Submitted, "loky": Loky, "multiprocessing": Wave}
-
-
-def double(shared, value, seconds=0.0):
-    time.sleep(seconds)
-    return shared, 2 * value
-
-
-def leave(shared):
-    os._exit(1)
-
-
-@pytest.fixture(params=KINDS)
-def pool(request):
-    with joblib.parallel_config(backend=request.param), workers(n_jobs=2) as pool:
-        yield pool
-
-
-@pytest.mark.parametrize("backend", KINDS)
-def test_backends(backend):
-    """Each joblib backend gets the kind of workers it can be; a single job is this process."""
-    with joblib.parallel_config(backend=backend):
-        with workers(n_jobs=2) as pool:
-            assert type(pool) is KINDS[backend]
-        with workers(n_jobs=1) as pool:
-            assert type(pool) is Here
-
-
-def test_batches_come_back_with_their_results(pool):
-    """Every task once, each with its own result, whatever the order; then nothing is in flight."""
-    left, received = [[1], [2, 3], [4], [5, 6, 7]], {}
-    while left or pool.n_flying:
-        while left and pool.n_free > 0:
-            tasks = left.pop()
-            pool.send(tasks, [(double, ("shared", task), {}) for task in tasks])
-        for tasks, results in pool.receive():
-            received.update(zip(tasks, results, strict=True))
-    assert received == {task: ("shared", 2 * task) for task in range(1, 8)}
-    assert pool.n_flying == 0
-
-
-@pytest.mark.parametrize("backend", ["threading", "loky"])
-def test_the_first_to_end_comes_first(backend):
-    """A short batch does not wait for a long one that was sent before it."""
-    with joblib.parallel_config(backend=backend), workers(n_jobs=2) as pool:
-        pool.send(["warm"], [(double, (None, 0), {})])
-        assert list(pool.receive()) == [(["warm"], [(None, 0)])]
-        pool.send(["long"], [(double, (None, 1, 1.0), {})])
-        pool.send(["short"], [(double, (None, 1), {})])
-        assert pool.n_free == 0
-        assert [tasks for _ in range(2) for tasks, _ in pool.receive()] == [["short"], ["long"]]
-
-
-def test_what_ends_together_is_received_together():
-    """Within ``linger`` of one another; a batch that ends later is not waited for."""
-    with joblib.parallel_config(backend="threading"), workers(n_jobs=3) as pool:
-        for seconds in (0.0, 0.2, 3.0):
-            pool.send([seconds], [(double, (None, seconds, seconds), {})])
-        assert [tasks for tasks, _ in pool.receive(linger=1.0)] == [[0.0], [0.2]]
-        assert [tasks for tasks, _ in pool.receive(linger=1.0)] == [[3.0]]
-
-
-def test_a_dead_process_loses_what_is_in_flight():
-    """All that was in flight is reported lost, once each; the next batch gets new processes."""
-    with joblib.parallel_config(backend="loky"), workers(n_jobs=2) as pool:
-        pool.send(["innocent"], [(double, (None, 1, 30.0), {})])
-        pool.send(["deadly"], [(leave, (None,), {})])
-        lost = []
-        while pool.n_flying:
-            lost += pool.receive()
-        assert sorted(tasks[0] for tasks, _ in lost) == ["deadly", "innocent"]
-        assert all(isinstance(died, WorkerDied) and not died.certain for _, died in lost)
-        pool.send(["again"], [(double, (None, 4), {})])
-        assert list(pool.receive()) == [(["again"], [(None, 8)])]
-
-
-def test_an_error_stops_what_is_running():
-    """Leaving with an exception does not wait for what is in flight on other processes."""
-    start = time.perf_counter()
-
-    def interrupted():
-        with joblib.parallel_config(backend="loky"), workers(n_jobs=2) as pool:
-            pool.send(["long"], [(double, (None, 1, 60.0), {})])
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        interrupted()
-    assert time.perf_counter() - start < 30
-
-
-# -- the race on them -------------------------------------------------------------------------
+KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 
 
 def test_no_rung_waits_for_another_bracket():

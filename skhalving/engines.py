@@ -1,0 +1,449 @@
+"""Engines: batches are sent to workers one by one, and come back as they end.
+
+joblib's public interface runs a whole list of calls, and feeding it a generator that waits for
+results deadlocks, since joblib pulls the generator under its lock. A race chooses its next
+evaluation when one returns. So an engine sends a batch to each worker by what is below joblib: the
+``submit`` of its backends for threads and processes (loky), dask's client, ray's remote functions.
+On every other backend (multiprocessing, spark) all batches that are ready are one public call, a
+*wave*. The engine follows from the joblib backend that the user has chosen; another distributed
+engine is one more subclass and one line in ``_ENGINES``.
+
+When the process that has a batch ends, the batch comes back with ``Died``. What that means for the
+batch is for the caller to say, who may send it again, ``alone``.
+
+This file knows nothing of what is evaluated. Every private name of joblib is in it, with its
+reason. Checked on joblib 1.5.0 to 1.6.0.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import inf
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+
+# The errors of loky that say that a process died, and that somebody else shut the pool down; loky
+# exports only their base classes, which other errors have as well.
+from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
+
+# BatchedCalls: what joblib gives its backends to run; it sets the backend for calls within calls.
+from joblib.parallel import BatchedCalls, Parallel, parallel_config
+
+
+class Call(NamedTuple):
+    """A worker runs ``function(shared, *args)``; ``shared`` is a handle from ``Engine.share``."""
+
+    function: Callable[..., Any]
+    shared: Any
+    args: tuple[Any, ...]
+
+
+class Died(NamedTuple):
+    """In place of a batch's result: the process that had the batch ended.
+
+    ``kills`` is the number of processes that the batch itself is known to have ended; 0 when a
+    pool of several broke, where nobody knows which batch did it.
+    """
+
+    kills: int
+
+
+Prepare = Callable[[], Call | None]
+
+
+class Engine:
+    """Batches may be sent while ``n_free`` is above 0, and are received as they end."""
+
+    n_flying = 0  # batches sent and not yet received
+    batch_seconds = 0.0  # how long a batch should be; 0 for single tasks
+
+    @classmethod
+    def of(cls, parallel: Parallel) -> Engine:
+        """An engine of this kind, or this process where joblib has a single worker."""
+        # _effective_n_jobs: what n_jobs=-1 or None means with this backend.
+        n_workers = parallel._effective_n_jobs()
+        return cls(parallel, n_workers) if n_workers > 1 else Here(parallel, 1)
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        self._parallel = parallel
+        # _backend: the backend that `parallel_config` and n_jobs amount to.
+        self._backend = parallel._backend
+        self.n_workers = n_workers
+
+    @property
+    def n_free(self) -> float:
+        """Batches that may be sent now."""
+        return self.n_workers - self.n_flying
+
+    def share(self, value: Any) -> Any:
+        """A handle for a value that many calls have in common.
+
+        The value travels once where the engine has a place for it (dask, ray). Elsewhere it goes
+        along with every batch, and joblib takes care of large arrays.
+        """
+        return value
+
+    def send(self, tasks: list[Any], prepare: Prepare) -> None:
+        """Start a batch: the call that ``prepare`` returns when the batch is about to start.
+
+        If ``prepare`` returns None then, the batch does not start and never comes back.
+        """
+        raise NotImplementedError
+
+    def receive(self) -> Iterator[tuple[list[Any], Any]]:
+        """The tasks of each batch that has ended, with its result or Died.
+
+        Waits for one batch if any is in flight. An exception of a call is raised here.
+        """
+        raise NotImplementedError
+
+    def alone(self, tasks: list[Any], prepare: Prepare) -> Any:
+        """The result of one batch, or Died; None if ``prepare`` returned None.
+
+        For a batch that may have ended a process, while no other is in flight.
+        """
+        self.send(tasks, prepare)
+        return next((result for _, result in list(self.receive())), None)
+
+    def abort(self) -> None:
+        """Stop what is running, as far as that can be done."""
+
+    def close(self) -> None:
+        """The end."""
+
+
+class Here(Engine):
+    """One batch at a time, in this process, when it is received."""
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        super().__init__(parallel, n_workers)
+        self._waiting: list[tuple[list[Any], Prepare]] = []
+
+    def send(self, tasks: list[Any], prepare: Prepare) -> None:
+        self._waiting.append((tasks, prepare))
+        self.n_flying += 1
+
+    def receive(self) -> Iterator[tuple[list[Any], Any]]:
+        waiting, self._waiting, self.n_flying = self._waiting, [], 0
+        started: list[list[Any]] = []
+
+        def calls() -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+            for tasks, prepare in waiting:
+                if (call := prepare()) is not None:
+                    started.append(tasks)
+                    yield call.function, (call.shared, *call.args), {}
+
+        results = self._run(calls())
+        yield from zip(started, results, strict=True)
+
+    def _run(self, calls: Iterator[Any]) -> list[Any]:
+        return [function(*args) for function, args, _ in calls]
+
+
+class Wave(Here):
+    """All batches that are ready, in one call of joblib's public interface."""
+
+    n_free = inf
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        super().__init__(parallel.__enter__(), n_workers)
+
+    def _run(self, calls: Iterator[Any]) -> list[Any]:
+        return self._parallel(calls)
+
+    def close(self) -> None:
+        self._parallel.__exit__(None, None, None)
+
+
+class Submitted(Engine):
+    """A batch for each worker, on something that calls back, from any thread, when it has ended."""
+
+    batch_seconds = 0.2  # as joblib's own: a batch costs half a millisecond, and more on dask
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        super().__init__(parallel, n_workers)
+        self._arrived: SimpleQueue[tuple[list[Any], Any]] = SimpleQueue()
+
+    def send(self, tasks: list[Any], prepare: Prepare) -> None:
+        if (call := prepare()) is not None:
+            self._start(call, lambda out: self._arrived.put((tasks, out)))
+            self.n_flying += 1
+
+    def receive(self) -> Iterator[tuple[list[Any], Any]]:
+        arrived = [self._next()] if self.n_flying else []
+        while not self._arrived.empty():
+            arrived.append(self._arrived.get())
+        self.n_flying -= len(arrived)
+        for tasks, out in arrived:
+            yield tasks, self._result(out)
+
+    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+        raise NotImplementedError
+
+    def _next(self) -> tuple[list[Any], Any]:
+        return self._arrived.get()
+
+    def _result(self, out: Any) -> Any:
+        """The result or Died, from what the engine called back with."""
+        raise NotImplementedError
+
+
+class Threads(Submitted):
+    """Threads of this process."""
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        super().__init__(parallel.__enter__(), n_workers)
+
+    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+        self._backend.submit(self._batch(call), callback=ended)
+
+    def _batch(self, call: Call, pickling: Callable[[], None] | None = None) -> BatchedCalls:
+        calls: list[Any] = [(call.function, (call.shared, *call.args), {})]
+        return BatchedCalls(calls, self._backend.get_nested_backend(), pickling)
+
+    def _result(self, out: Any) -> Any:
+        return self._backend.retrieve_result_callback(out)[0]
+
+    def abort(self) -> None:
+        self._backend.abort_everything(ensure_ready=False)
+
+    def close(self) -> None:
+        self._parallel.__exit__(None, None, None)
+
+
+class Loky(Threads):
+    """Processes of this machine, in the pool that all joblib calls of this process share.
+
+    When one process dies, or another thread's search shuts the pool down, all that is in flight
+    comes back as Died, and the next batch starts a pool.
+    """
+
+    tries = 10  # to start a process, each of which somebody may end
+
+    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+        batch = self._batch(call, self._use_own_folder)
+        while True:
+            try:
+                self._backend.submit(batch, callback=ended)
+                return
+            except (BrokenProcessPool, ShutdownExecutorError):
+                self._backend.abort_everything(ensure_ready=False)
+                # _initialize_backend: a pool as joblib starts it, with the options of this one.
+                self._parallel._initialize_backend()
+
+    def _use_own_folder(self) -> None:
+        """Arrays that loky's workers share are files in a folder of this Parallel's own."""
+        # _id, _temp_folder_manager: joblib itself does this whenever a batch is pickled.
+        folders = self._backend._workers._temp_folder_manager
+        folders.set_current_context(self._parallel._id)
+
+    def _result(self, out: Any) -> Any:
+        try:
+            return out.result()[0]
+        except (BrokenProcessPool, ShutdownExecutorError):
+            return Died(kills=0)
+
+    def alone(self, tasks: list[Any], prepare: Prepare) -> Any:
+        """In a process of its own, so that nobody else's batch can break it."""
+        executor = self._process()
+        try:
+            call = prepare()
+            return None if call is None else executor.submit(self._batch(call)).result()[0]
+        except TerminatedWorkerError:
+            return Died(kills=1)
+        finally:
+            executor.shutdown(kill_workers=True)
+
+    def _process(self) -> ProcessPoolExecutor:
+        """A process that has started; one that ended while starting is the fault of no batch."""
+        # _prepare_worker_env: as many threads for linear algebra as in the pool, since the last
+        # digits of a score may depend on them.
+        env = self._backend._prepare_worker_env(n_jobs=self.n_workers)
+        for _ in range(self.tries):
+            executor = ProcessPoolExecutor(max_workers=1, env=env)
+            error = executor.submit(os.getpid).exception()
+            if error is None:
+                return executor
+            executor.shutdown(kill_workers=True)
+        raise error
+
+
+class Dask(Submitted):
+    """A cluster. A batch that kills its worker is tried on others, until dask gives it up."""
+
+    patience = 30.0  # seconds between looks whether there are workers at all
+
+    @classmethod
+    def of(cls, parallel: Parallel) -> Engine:
+        return cls(parallel, parallel._effective_n_jobs())  # others may join a single worker
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        super().__init__(parallel, n_workers)
+        self._flying: set[Any] = set()
+        self._counted = time.monotonic()
+
+    def share(self, value: Any) -> Any:
+        # The future of a task, not of a scatter: dask makes the value again when the workers that
+        # had it are gone.
+        return self._future(_same, value)
+
+    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+        # Not by joblib's backend, which looks for results every 10 ms and not at all at dead
+        # workers. A partial, since dask searches plain arguments for futures.
+        run = partial(_batch, {"backend": "dask"}, call.function, call.args)
+        future = self._future(run, call.shared)
+        self._flying.add(future)
+        future.add_done_callback(ended)
+
+    def _future(self, function: Callable[..., Any], argument: Any) -> Any:
+        import dask
+
+        options = {"pure": False, **self._backend.submit_kwargs}
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
+            return self._backend.client.submit(function, argument, **options)
+
+    def _next(self) -> tuple[list[Any], Any]:
+        if time.monotonic() > self._counted + 1:  # workers come and go; asking takes 10 ms
+            self._count()
+        while True:
+            try:
+                return self._arrived.get(timeout=self.patience)
+            except Empty:
+                self._count()
+
+    def _count(self) -> None:
+        # A TimeoutError, if no worker is left and none comes for `wait_for_workers_timeout`.
+        self.n_workers = self._parallel._effective_n_jobs()
+        self._counted = time.monotonic()
+
+    def _result(self, out: Any) -> Any:
+        from distributed.scheduler import KilledWorker
+
+        self._flying.discard(out)
+        try:
+            return out.result()
+        except KilledWorker as error:
+            return Died(kills=error.allowed_failures + 1)
+
+    def abort(self) -> None:
+        self._flying.clear()  # dask drops what nobody waits for
+
+
+class Ray(Submitted):
+    """A cluster. Each batch is a task of ray's own, since joblib's actors die with their pool."""
+
+    @classmethod
+    def of(cls, parallel: Parallel) -> Engine:
+        import ray
+
+        if not ray.is_initialized():
+            ray.init()
+        return super().of(parallel)
+
+    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+        import ray
+
+        super().__init__(parallel, n_workers)
+        self._ray = ray
+        self._flying: set[Any] = set()
+        # ray_remote_args: as given to `parallel_config`.
+        options = {"max_retries": 0, **(self._backend.ray_remote_args or {})}
+        self._task = ray.remote(**options)(_batch)
+        backend, n_jobs = self._backend.get_nested_backend()
+        self._nested = {"backend": backend, "n_jobs": n_jobs}
+
+    def share(self, value: Any) -> Any:
+        return self._ray.put(value)
+
+    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+        reference = self._task.remote(self._nested, call.function, call.args, call.shared)
+        self._flying.add(reference)
+        reference.future().add_done_callback(lambda _: ended(reference))
+
+    def _result(self, out: Any) -> Any:
+        self._flying.discard(out)
+        deaths = self._ray.exceptions
+        try:
+            return self._ray.get(out)
+        except (deaths.WorkerCrashedError, deaths.OutOfMemoryError, deaths.NodeDiedError):
+            return Died(kills=1)
+
+    def abort(self) -> None:
+        for reference in self._flying:
+            self._ray.cancel(reference, force=True)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _batch(
+    nested: dict[str, Any], function: Callable[..., Any], args: tuple[Any, ...], shared: Any
+) -> Any:
+    """On a worker of a cluster, which puts the value of ``shared`` in the place of its handle."""
+    with parallel_config(**nested):
+        return function(shared, *args)
+
+
+# By name: joblib makes dask's class only when it is asked for. All others go in waves.
+_ENGINES: dict[str, type[Engine]] = {
+    "SequentialBackend": Here,
+    "ThreadingBackend": Threads,
+    "LokyBackend": Loky,
+    "DaskDistributedBackend": Dask,
+    "RayBackend": Ray,
+}
+
+
+@contextmanager
+def engine(**options: Any) -> Iterator[Engine]:
+    """The engine for the joblib backend in use; ``options`` of ``joblib.Parallel``.
+
+    On leaving with an exception, SIGTERM included, what is running is stopped.
+    """
+    parallel = Parallel(**options)
+    kind = _ENGINES.get(type(parallel._backend).__name__, Wave)
+    # retrieval_context: within a dask worker, its place is free for others while this waits.
+    with parallel._backend.retrieval_context():
+        made = kind.of(parallel)  # before the handler, which forked workers must not have
+        try:
+            with _sigterm_unwinds():
+                yield made
+        except BaseException:
+            made.abort()
+            raise
+        finally:
+            made.close()
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """SIGTERM raises SystemExit here, as Ctrl-C does KeyboardInterrupt.
+
+    Its default action would leave processes and files behind. A handler of the user's stays.
+    """
+    process = os.getpid()
+
+    def terminate(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+        if os.getpid() != process:  # a fork of it has nothing to clean up
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise SystemExit(128 + number)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
