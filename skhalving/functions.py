@@ -24,7 +24,6 @@ from sklearn.utils import check_random_state
 
 from skhalving import schedule as plans
 from skhalving import space as spaces
-from skhalving.html import readable
 from skhalving.pickling import Carried
 from skhalving.race import Race, Trial
 from skhalving.run import Job, Log, Task, run
@@ -188,7 +187,7 @@ def successive_halving(
     if not configurations:
         raise ValueError("configurations is empty; give at least one")
     levels = plans.ladder(max_resources, min_resources, factor)
-    schedule = plans.successive_halving(levels, factor, len(configurations))
+    schedule = plans.published_bracket(levels, factor, len(configurations))
     evaluate = _Evaluate(objective, stateful, max_resources)
     return _search(evaluate, configurations, schedule, maximize, n_jobs, verbose)
 
@@ -295,11 +294,11 @@ def hyperband(
     rng = check_random_state(random_state)
     configurations: list[Any]
     if callable(space):
-        schedule = plans.hyperband(levels, factor, wanted)
+        schedule = plans.published(levels, factor, wanted)
         configurations = [space(rng) for _ in range(schedule.n_candidates)]
     else:
         configurations, schedule = spaces.fill(
-            lambda n: plans.hyperband(levels, factor, n), space, wanted, rng
+            lambda n: plans.published(levels, factor, n), space, wanted, rng
         )
     evaluate = _Evaluate(objective, stateful, max_resources)
     return _search(evaluate, configurations, schedule, maximize, n_jobs, verbose)
@@ -374,6 +373,12 @@ class _Objective(Job):
     def level_ends(self, level: int, evaluated: Mapping[int, int]) -> None:
         if self._verbose > 0:
             print(self._log.line(level, evaluated))
+
+
+def readable(value: Any) -> str:
+    """As Python writes it, but ``np.float64(0.1)`` as ``0.1``, also within a dict or a list."""
+    with np.printoptions(legacy="1.21"):
+        return repr(value)
 
 
 def _search(

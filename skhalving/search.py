@@ -36,7 +36,6 @@ from skhalving import schedule as plans
 from skhalving import space as spaces
 from skhalving.continuation import FAMILIES, Models, family_of
 from skhalving.evaluate import Evaluate, TimeLimit
-from skhalving.html import summary_html
 from skhalving.journal import Journal, fingerprint_of_data, stable
 from skhalving.race import Race
 from skhalving.resource import Parameter, Rows, auto_max_parameter, check_parameter, in_half
@@ -273,22 +272,6 @@ class _HalvingSearchCV(BaseSearchCV):
         splits = self._splits(X, y, routed["splitter"]["split"], 0)
         levels = self._ladder(_num_samples(X), self._labels(y), len(splits))
         return self._plan(levels, np.random.RandomState(0))[1]
-
-    # -- in a notebook ------------------------------------------------------------------------
-
-    def _repr_html_inner(self) -> str:
-        return super()._repr_html_inner() + self._summary()
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in bundle:
-            bundle["text/html"] += self._summary()
-        return bundle
-
-    def _summary(self) -> str:
-        if not hasattr(self, "schedule_"):
-            return ""
-        return summary_html(self.schedule_, getattr(self, "best_params_", None))
 
     # -- 1. what is searched, on what ---------------------------------------------------------
 
@@ -751,7 +734,7 @@ bracket  rung  candidates  resource  folds
       2     0           3       150      5
 """
 
-    _brackets = staticmethod(plans.hyperband)
+    _brackets = staticmethod(plans.published)
 
 
 class SuccessiveHalvingSearchCV(_HalvingSearchCV):
@@ -791,4 +774,4 @@ Examples
 27
 """
 
-    _brackets = staticmethod(plans.successive_halving)
+    _brackets = staticmethod(plans.published_bracket)
