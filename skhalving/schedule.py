@@ -402,9 +402,9 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     25 candidates: 9 of them run as 9,3,2 from R/3 on.
 
     *Many candidates*: the number of finalists grows in proportion. Of 100 on the ladder above 9
-    reach the top (50,25,9,3 / 50,17,6), which costs 1/4.9 of all 100 on all folds, and the answer is
-    .12 standard deviations (of the best one's folds) below the best. With 3 and 5 finalists it would
-    be 1/5.1 and .14, with 2 and 3 finalists 1/5.4 and .25.
+    reach the top (50,25,9,3 / 50,17,6), which costs 1/4.9 of all 100 on all folds, and the answer
+    is .12 standard deviations (of the best one's folds) below the best. With 3 and 5 finalists it
+    would be 1/5.1 and .14, with 2 and 3 finalists 1/5.4 and .25.
 
     Unless told otherwise, ``3 * prod(shares)`` candidates start: three would reach the top if every
     cut were exact. On the ladder above these are 54.

@@ -383,16 +383,13 @@ def test_the_word_for_a_schedule():
 
 @given(st.integers(1, 10**8), st.integers(1, 10**4), st.integers(2, 10), st.integers(1, 4))
 def test_auto_goes_down_to_some_ten_thousand_rows(most, least, factor, n_fold_steps):
-    """Above 100,000 rows, to 6,000 or more, at most ``factor`` times that unless four levels go
-    lower; up to there, and for a parameter, it is four levels."""
+    """Above 100,000 rows it leaves out no level of 6,000 rows or more, and adds no other; up to
+    there, and for a parameter, there are four levels."""
     bottom = auto_min_resources(most, least, factor, n_fold_steps)
     deep = auto_min_resources(most, least, factor, n_fold_steps, rows=True)
     assert min(least, most) <= deep <= bottom
-    if most <= 100_000 or least >= 6_000:
-        assert deep == bottom or most > 100_000
-    else:
-        assert deep < factor * 6_000 + factor
-        assert deep >= 6_000 or deep == bottom
+    assert deep == bottom or (most > 100_000 and deep >= 6_000)
+    assert most <= 100_000 or deep // factor < max(6_000, least)
 
 
 @pytest.mark.parametrize(
