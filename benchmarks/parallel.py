@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skhalving import HyperbandSearchCV
 from skhalving.race import Race
-from skhalving.schedule import hyperband, ladder
+from skhalving.schedule import ladder, published
 
 R = 27
 BOUND = 5.0  # seconds: fits sleep so long that no search can take less
@@ -68,7 +68,7 @@ def bound(work, n_workers):
 
 def sleep(times, n_jobs, least=BOUND):
     """Seconds of a search over the least that they could be."""
-    schedule = hyperband(ladder(R, 1, 3), 3)
+    schedule = published(ladder(R, 1, 3), 3)
     n = schedule.n_candidates
     units = times(n)
     space = [{"number": [i], "seconds": [unit]} for i, unit in enumerate(units.tolist())]
@@ -201,7 +201,7 @@ def simulated_bound(schedule, seconds, n_workers):
 def main(rounds=3):
     warnings.simplefilter("ignore")
     print(f"{'backend':<16}{'workers':>8}{'times':>12}{'makespan / bound':>26}")
-    schedule = hyperband(ladder(R, 1, 3), 3)
+    schedule = published(ladder(R, 1, 3), 3)
     for n_workers in (4, 16):
         for times in (constant, log_normal):
             seconds = times(schedule.n_candidates)
@@ -216,7 +216,7 @@ def main(rounds=3):
                     shown = f"{statistics.median(ratios):>8.2f} ({spread})"
                     print(f"{name:<16}{n_workers:>8}{times.__name__:>12}{shown:>26}", flush=True)
 
-    schedule = hyperband(ladder(81, 1, 3, [5]), 3)
+    schedule = published(ladder(81, 1, 3, [5]), 3)
     print("\nSimulated, R=81, 5 folds on every rung; makespan / bound")
     print(f"{'workers':>8}{'times':>12}{'brackets in turn':>18}{'waves':>8}{'no barriers':>13}")
     for n_workers in (4, 16, 64, 256, 1024):

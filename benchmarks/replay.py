@@ -211,7 +211,7 @@ def climbed(
 
 def random_search(n: int) -> Rule:
     """A bracket of one rung at the top."""
-    return lambda table: Schedule((plans.climb(n, climbed(table)[-1:], 3),))
+    return lambda table: plans.published(climbed(table)[-1:], 3, n)
 
 
 def hyperband(
@@ -220,8 +220,8 @@ def hyperband(
     """Hyperband on a ladder of its own, or some of its brackets."""
 
     def rule(table: Table) -> Schedule:
-        whole = plans.hyperband(climbed(table, factor, **options), factor, n)
-        return Schedule(whole.brackets[brackets])
+        whole = plans.published(climbed(table, factor, **options), factor, n)
+        return Schedule(whole.levels, whole.brackets[brackets])
 
     return rule
 
@@ -230,20 +230,15 @@ def halving(n: int | None = None, factor: int = 3, times: int = 1, **options) ->
     """One bracket, or several of the same kind."""
 
     def rule(table: Table) -> Schedule:
-        one = plans.successive_halving(climbed(table, factor, **options), factor, n)
-        return Schedule(one.brackets * times)
+        one = plans.published_bracket(climbed(table, factor, **options), factor, n)
+        return Schedule(one.levels, one.brackets * times)
 
     return rule
 
 
-def hedge(n: int = 27) -> Rule:
-    """A bracket on four levels and one of as many candidates on the upper three."""
-
-    def rule(table: Table) -> Schedule:
-        levels = climbed(table)
-        return Schedule((plans.climb(n, levels, 3), plans.climb(n, levels[-3:], 3)))
-
-    return rule
+def hedged(n: int | None = None, rule: plans.Rule = plans.hedged, **options) -> Rule:
+    """Two brackets with gentler cuts, or with ``plans.hedged_bracket`` the first of them."""
+    return lambda table: rule(climbed(table, **options), 3, n)
 
 
 DEFAULTS = "The control, and the defaults"
@@ -255,6 +250,8 @@ QUESTIONS: dict[str, dict[str, Rule]] = {
         "HyperbandSearchCV(folds='all')": hyperband(folds="all"),
         "SuccessiveHalvingSearchCV()": halving(),
         "SuccessiveHalvingSearchCV(folds='all')": halving(folds="all"),
+        "HyperbandSearchCV(schedule='hedged')": hedged(),
+        "SuccessiveHalvingSearchCV(schedule='hedged')": hedged(rule=plans.hedged_bracket),
     },
     "How many levels? (`min_resources`; folds last, factor 3)": {
         "Hyperband, 2 levels": hyperband(n_levels=2),
@@ -290,7 +287,7 @@ QUESTIONS: dict[str, dict[str, Rule]] = {
         "two of 27, 3 levels": halving(27, n_levels=3, times=2),
         "one of 27, 4 levels": halving(27),
         "two of 27, 4 levels": halving(27, times=2),
-        "27 on 4 levels, 27 on 3": hedge(27),
+        "hedged: 27 on 4 levels, 27 on 3": hedged(),
     },
 }
 
@@ -305,7 +302,7 @@ CHANGES: dict[str, tuple[Rule, Rule]] = {
         hyperband(brackets=slice(2)),
     ),
     f"{HYPERBAND}: one bracket of 54 on 3 levels": (hyperband(), halving(54, n_levels=3)),
-    f"{HYPERBAND}: 27 on 4 levels, 27 on 3": (hyperband(), hedge(27)),
+    f"{HYPERBAND}: hedged, 27 on 4 levels, 27 on 3": (hyperband(), hedged()),
     f"{HALVING}: all folds": (halving(), halving(folds="all")),
     f"{HALVING}: 3 levels, 27 candidates": (halving(), halving(27, n_levels=3)),
     f"{HALVING}: 3 levels, 9 candidates": (halving(), halving(n_levels=3)),

@@ -2,14 +2,19 @@
 
 from skhalving.families import register_continuation
 from skhalving.display import HalvingDisplay
-from skhalving.functions import hyperband, successive_halving
-from skhalving.schedule import hyperband_schedule
+from skhalving.functions import Result, hyperband, successive_halving
+from skhalving.schedule import Bracket, Level, Rung, Schedule, hyperband_schedule
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV
 
 __version__ = "0.1.0"
 __all__ = [
+    "Bracket",
     "HalvingDisplay",
     "HyperbandSearchCV",
+    "Level",
+    "Result",
+    "Rung",
+    "Schedule",
     "SuccessiveHalvingSearchCV",
     "hyperband",
     "hyperband_schedule",

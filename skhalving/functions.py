@@ -24,7 +24,6 @@ from sklearn.utils import check_random_state
 
 from skhalving import schedule as plans
 from skhalving import space as spaces
-from skhalving.html import readable
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace
 from skhalving.progress import Cleaner, Log, Watcher
@@ -191,7 +190,7 @@ def successive_halving(
     if not configurations:
         raise ValueError("configurations is empty; give at least one")
     levels = plans.ladder(max_resources, min_resources, factor)
-    schedule = plans.successive_halving(levels, factor, len(configurations))
+    schedule = plans.published_bracket(levels, factor, len(configurations))
     return _search(
         objective, stateful, configurations, schedule, maximize, n_jobs, verbose
     )
@@ -299,11 +298,11 @@ def hyperband(
     rng = check_random_state(random_state)
     configurations: list[Any]
     if callable(space):
-        schedule = plans.hyperband(levels, factor, wanted)
+        schedule = plans.published(levels, factor, wanted)
         configurations = [space(rng) for _ in range(schedule.n_candidates)]
     else:
         configurations, schedule = spaces.fill(
-            lambda n: plans.hyperband(levels, factor, n), space, wanted, rng
+            lambda n: plans.published(levels, factor, n), space, wanted, rng
         )
     return _search(
         objective, stateful, configurations, schedule, maximize, n_jobs, verbose
@@ -454,3 +453,9 @@ def _warn_or_raise_about(outcomes: list[Outcome]) -> None:
             UserWarning,
             stacklevel=4,
         )
+
+
+def readable(value: Any) -> str:
+    """As Python writes it, but ``np.float64(0.1)`` as ``0.1``, also within a dict or a list."""
+    with np.printoptions(legacy="1.21"):
+        return repr(value)

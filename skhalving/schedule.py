@@ -1,10 +1,11 @@
-"""The arithmetic of Hyperband: which candidates get how much, decided before anything runs.
+"""The arithmetic of a search: which candidates get how much, decided before anything runs.
 
 A *ladder* is the list of levels a candidate can climb, lowest first; a level is an amount of
 resource and a number of folds. A *bracket* enters the ladder somewhere with many candidates and
-climbs to the top, keeping one in ``factor`` at every step. Hyperband runs one bracket for every
-place to enter. Everything is integer arithmetic: ``floor(log(243, 3))`` is 4 in floating point, and
-a bracket would be lost.
+climbs to the top, keeping some of them at every step. A *rule* says which brackets there are:
+:func:`published` is Hyperband's Algorithm 1, :func:`hedged` has two brackets and gentler cuts.
+Everything is integer arithmetic: ``floor(log(243, 3))`` is 4 in floating point, and a bracket would
+be lost.
 
 References
 ----------
@@ -15,14 +16,20 @@ Hyperparameter Optimization. JMLR 18, Algorithm 1. (Its Table 1 starts the brack
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
 # Deeper ladders lose on real estimators, whose cost does not shrink with the resource: boosting on
 # 1/81 of the rows cost 1/17 of the time, not 1/81.
 AUTO_LEVELS = 4
+# But ten thousand rows rank candidates well, however many rows there are above them: with more than
+# MANY_ROWS the ladder goes down for as long as ENOUGH_ROWS are left (so with a factor of 3 the
+# lowest level has 6,000 to 18,000 rows).
+MANY_ROWS, ENOUGH_ROWS = 100_000, 6_000
 
 
 class Level(NamedTuple):
@@ -98,10 +105,16 @@ class Bracket:
 
     rungs: tuple[Rung, ...]
 
+    @classmethod
+    def on(cls, levels: Sequence[Level], *n_candidates: int) -> Bracket:
+        """So many candidates on each of the highest ``levels``, in the order of the ladder."""
+        entered = levels[len(levels) - len(n_candidates) :]
+        return cls(tuple(Rung(n, *level) for n, level in zip(n_candidates, entered, strict=True)))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Schedule:
-    """The brackets of a search, the most exploratory first; ``str()`` of it is a table.
+    """The brackets of a search on their ladder; its repr is a table.
 
     Iterating over it gives the brackets, ``len()`` their number.
 
@@ -109,8 +122,12 @@ class Schedule:
 
     Attributes
     ----------
+    levels : tuple of Level
+        The ladder, lowest level first.
+
     brackets : tuple of Bracket
-        Each with ``.rungs``; a rung has ``.n_candidates``, ``.n_resources`` and ``.n_folds``.
+        The most exploratory first, all of them up to the highest level. Each has ``.rungs``; a rung
+        has ``.n_candidates``, ``.n_resources`` and ``.n_folds``.
 
     n_candidates : int
         Candidates of the whole search: the sum over the first rungs.
@@ -118,18 +135,55 @@ class Schedule:
     n_fits : int
         Fits of the whole search: a fold kept from the rung below is not fitted again.
 
-    levels : tuple of Level
-        The ladder in use, lowest level first.
+    Raises
+    ------
+    ValueError
+        If the rungs of a bracket are not the highest levels of the ladder, or if a rung has no
+        candidate, or more of them than the rung before.
 
     Examples
     --------
-    >>> from skhalving import hyperband_schedule
+    >>> from skhalving import Bracket, Schedule, hyperband_schedule
     >>> schedule = hyperband_schedule(81)
     >>> len(schedule), schedule.n_candidates, schedule.n_fits
     (5, 143, 206)
+
+    Brackets of your own, on the levels of a plan:
+
+    >>> levels = schedule.levels
+    >>> Schedule(levels, [Bracket.on(levels, 20, 10, 5, 3, 2), Bracket.on(levels, 8, 4, 2)])
+    bracket  rung  candidates  resource
+          0     0          20         1
+                1          10         3
+                2           5         9
+                3           3        27
+                4           2        81
+          1     0           8         9
+                1           4        27
+                2           2        81
     """
 
+    levels: tuple[Level, ...]
     brackets: tuple[Bracket, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(self.levels))
+        object.__setattr__(self, "brackets", tuple(self.brackets))
+        if not self.brackets:
+            raise ValueError("a schedule without brackets runs nothing; give at least one")
+        for b, bracket in enumerate(self.brackets):
+            stands_on = [(rung.n_resources, rung.n_folds) for rung in bracket.rungs]
+            if not stands_on or stands_on != list(self.levels[-len(stands_on) :]):
+                raise ValueError(
+                    f"bracket {b} has rungs on {stands_on}, which are not the highest of the "
+                    f"levels {[tuple(level) for level in self.levels]}; make it with Bracket.on"
+                )
+            counts = [rung.n_candidates for rung in bracket.rungs]
+            if counts[-1] < 1 or counts != sorted(counts, reverse=True):
+                raise ValueError(
+                    f"bracket {b} has {counts} candidates on its rungs; no rung may have more than "
+                    "the one before it, and the last needs at least one"
+                )
 
     def __iter__(self) -> Iterator[Bracket]:
         return iter(self.brackets)
@@ -145,131 +199,33 @@ class Schedule:
     def n_fits(self) -> int:
         return sum(self.fits_at(level) for level in range(len(self.levels)))
 
-    @cached_property
-    def levels(self) -> tuple[Level, ...]:
-        tallest = max(self.brackets, key=lambda bracket: len(bracket.rungs))
-        return tuple(Level(rung.n_resources, rung.n_folds) for rung in tallest.rungs)
-
     def rung(self, bracket: int, level: int) -> Rung:
-        """The rung of a bracket on a level; all brackets end on the last level.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        bracket : int
-            Its position among the brackets, from 0.
-
-        level : int
-            Its position on the ladder, from 0.
-
-        Returns
-        -------
-        rung : Rung
-            How many candidates, with how much.
-
-        Examples
-        --------
-        >>> from skhalving import hyperband_schedule
-        >>> hyperband_schedule(9).rung(bracket=1, level=2)
-        Rung(n_candidates=1, n_resources=9, n_folds=1)
-        """
-        return self.brackets[bracket].rungs[level - len(self.levels)]
+        """The rung of a bracket on a level, both numbered from 0; IndexError if it has none."""
+        if bracket not in range(len(self)):
+            raise IndexError(f"bracket={bracket} is not one of the {len(self)}, numbered from 0")
+        i = self.iter(bracket, level)
+        if i not in range(len(self.brackets[bracket].rungs)):
+            first, last = level - i, len(self.levels) - 1
+            raise IndexError(
+                f"bracket {bracket} has no rung on level={level}, only on levels {first} to {last}"
+            )
+        return self.brackets[bracket].rungs[i]
 
     def iter(self, bracket: int, level: int) -> int:
-        """The position of a level within a bracket.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        bracket : int
-            Its position among the brackets, from 0.
-
-        level : int
-            Its position on the ladder, from 0.
-
-        Returns
-        -------
-        iter : int
-            From 0; negative on levels below the bracket's first.
-
-        Examples
-        --------
-        >>> from skhalving import hyperband_schedule
-        >>> hyperband_schedule(9).iter(bracket=1, level=2)
-        1
-        """
+        """The position of a level within a bracket, from 0; negative below its first rung."""
         return level - len(self.levels) + len(self.brackets[bracket].rungs)
 
     def rungs_at(self, level: int) -> list[tuple[int, Rung]]:
-        """The rungs on a level, of the brackets that have entered by then.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        level : int
-            Its position on the ladder, from 0.
-
-        Returns
-        -------
-        rungs : list of tuple of (int, Rung)
-            Each with the position of its bracket.
-
-        Examples
-        --------
-        >>> from skhalving import hyperband_schedule
-        >>> [(b, rung.n_candidates) for b, rung in hyperband_schedule(9).rungs_at(1)]
-        [(0, 3), (1, 5)]
-        """
+        """The rungs on a level, each with the position of its bracket."""
         entered = [b for b in range(len(self)) if self.iter(b, level) >= 0]
         return [(b, self.rung(b, level)) for b in entered]
 
     def candidates_at(self, level: int) -> int:
-        """Candidates of a level.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        level : int
-            Its position on the ladder, from 0.
-
-        Returns
-        -------
-        n_candidates : int
-            Over all brackets.
-
-        Examples
-        --------
-        >>> from skhalving import hyperband_schedule
-        >>> hyperband_schedule(9).candidates_at(1)
-        8
-        """
+        """Candidates on a level, of all brackets."""
         return sum(rung.n_candidates for _, rung in self.rungs_at(level))
 
     def fits_at(self, level: int) -> int:
-        """Fits of a level; folds that the rung below had at the same amount are kept.
-
-        .. versionadded:: 0.1
-
-        Parameters
-        ----------
-        level : int
-            Its position on the ladder, from 0.
-
-        Returns
-        -------
-        n_fits : int
-            Over all brackets.
-
-        Examples
-        --------
-        >>> from skhalving import hyperband_schedule
-        >>> hyperband_schedule(9).fits_at(1)
-        8
-        """
+        """Fits on a level; folds that the rung below had at the same amount are kept."""
         here = self.levels[level]
         below = self.levels[level - 1] if level > 0 else Level(0, 0)
         kept = below.n_folds if below.n_resources == here.n_resources else 0
@@ -278,7 +234,7 @@ class Schedule:
             for b, rung in self.rungs_at(level)
         )
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         with_folds = self.levels[-1].n_folds > 1
         lines = ["bracket  rung  candidates  resource" + "  folds" * with_folds]
         for b, bracket in enumerate(self.brackets):
@@ -287,6 +243,26 @@ class Schedule:
                 body = f"  {rung.n_candidates:>10}  {rung.n_resources:>8}"
                 lines.append(head + body + f"  {rung.n_folds:>5}" * with_folds)
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """For a notebook: a column for each level, a row for each bracket."""
+
+        def row(tag: str, name: str, values: Sequence[object]) -> str:
+            cells = "".join(f"<{tag}>{value}</{tag}>" for value in values)
+            return f"<tr><th>{name}</th>{cells}</tr>"
+
+        head = row("th", "resource", [level.n_resources for level in self.levels])
+        if self.levels[-1].n_folds > 1:
+            head += row("th", "folds", [level.n_folds for level in self.levels])
+        body = ""
+        for b, bracket in enumerate(self.brackets):
+            empty = [""] * (len(self.levels) - len(bracket.rungs))
+            counts = [rung.n_candidates for rung in bracket.rungs]
+            body += row("td", f"bracket {b}", [*empty, *counts])
+        return (
+            "<table><caption>Candidates on each level</caption>"
+            f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+        )
 
 
 def n_steps(max_resources: int, min_resources: int, factor: int) -> int:
@@ -305,10 +281,18 @@ def fold_steps(n_splits: int, factor: int) -> list[int]:
     return steps[::-1]
 
 
-def auto_min_resources(max_resources: int, least: int, factor: int, n_fold_steps: int) -> int:
-    """The lowest amount of a ladder of ``AUTO_LEVELS`` levels in all, but never below ``least``."""
-    s = min(AUTO_LEVELS - n_fold_steps, n_steps(max_resources, least, factor))
-    return max_resources // factor ** max(0, s)
+def auto_min_resources(
+    max_resources: int, least: int, factor: int, n_fold_steps: int, rows: bool = False
+) -> int:
+    """The lowest amount of a ladder of ``AUTO_LEVELS`` levels in all, but never below ``least``.
+
+    Where the resource is ``rows`` and there are many of them, the ladder goes further down, to
+    about 10,000 of them.
+    """
+    s = AUTO_LEVELS - n_fold_steps
+    if rows and max_resources > MANY_ROWS:
+        s = max(s, n_steps(max_resources, ENOUGH_ROWS, factor))
+    return max_resources // factor ** max(0, min(s, n_steps(max_resources, least, factor)))
 
 
 def ladder(
@@ -323,6 +307,9 @@ def ladder(
     )
 
 
+# -- the published rule ----------------------------------------------------------------------------
+
+
 def climb(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
     """A bracket of ``n_candidates`` that enters at the lowest of ``levels`` that it can fill.
 
@@ -330,30 +317,25 @@ def climb(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
     than climb some of them alone, unopposed.
     """
     s = min(len(levels) - 1, n_steps(n_candidates, 1, factor))
-    entered = levels[len(levels) - 1 - s :]
-    return Bracket(
-        tuple(Rung(n_candidates // factor**i, *level) for i, level in enumerate(entered))
-    )
+    return Bracket.on(levels, *(n_candidates // factor**i for i in range(s + 1)))
 
 
-def hyperband(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:
+def published(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:
     """One bracket for every level to enter at (Algorithm 1), scaled to ``n_candidates``."""
     s_max = len(levels) - 1
     # n = ceil((s_max + 1) / (s + 1) * factor**s); -(-a // b) is the ceiling of a / b.
     sizes = [-(-(s_max + 1) * factor**s // (s + 1)) for s in range(s_max, -1, -1)]
     if n_candidates is not None:
         sizes = _largest_remainder(sizes, n_candidates)
-    return Schedule(
-        tuple(climb(n, levels[i:], factor) for i, n in enumerate(sizes) if n > 0),
-    )
+    return _schedule(levels, *(climb(n, levels[i:], factor) for i, n in enumerate(sizes) if n > 0))
 
 
-def successive_halving(
+def published_bracket(
     levels: Sequence[Level], factor: int, n_candidates: int | None = None
 ) -> Schedule:
-    """The one most exploratory bracket, of ``factor**s_max`` candidates unless told otherwise."""
+    """The most exploratory bracket alone, of ``factor**s_max`` candidates unless told otherwise."""
     n = factor ** (len(levels) - 1) if n_candidates is None else n_candidates
-    return Schedule((climb(n, levels, factor),))
+    return _schedule(levels, climb(n, levels, factor))
 
 
 def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
@@ -366,12 +348,116 @@ def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
     return dealt
 
 
+# -- the hedged rule -------------------------------------------------------------------------------
+
+
+def shares(levels: Sequence[Level], factor: int) -> list[int]:
+    """One candidate in so many is kept at each cut, lowest first.
+
+    Two, if those who are kept stay below full resource; ``factor``, if they get all of it.
+    """
+    top = levels[-1].n_resources
+    return [2 if level.n_resources < top else factor for level in levels[1:]]
+
+
+def climb_gently(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
+    """A bracket of ``n_candidates`` that enters at the lowest of ``levels`` that it can fill.
+
+    Each cut keeps one in ``shares``, rounded up, and never fewer than two. Candidates can fill a
+    level if every cut from there on drops at least one of them.
+    """
+    for entered in (levels[i:] for i in range(len(levels))):
+        counts = [n_candidates]
+        for share in shares(entered, factor):
+            counts.append(max(min(n_candidates, 2), -(-counts[-1] // share)))
+        if all(before > after for before, after in pairwise(counts)):
+            break
+    return Bracket.on(entered, *counts)
+
+
+def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:
+    """Two brackets of equal numbers, the most exploratory and the one a level higher.
+
+    Low levels can mislead, and Hyperband insures against it with brackets that cost more than the
+    exploring one. Two brackets insure for less: a cut between two levels below full resource keeps
+    half, every other cut one in ``factor``, all rounded up, and at least two candidates reach the
+    top. So the hedged schedule finds as much as Hyperband for less, also where low levels mislead.
+
+    Speed-up over random search, geometric mean and worst task (``python -m benchmarks.replay``), on
+    the ladder (R/9, 1) (R/3, 1) (R, 1) (R, K):
+
+    ======================================  ================  ==============
+    brackets                                13 tasks, K = 3   4 tasks, K = 5
+    ======================================  ================  ==============
+    published: 27,9,3,1 / 12,4,1 / 6,2 / 4  2.32, .93         3.28, 1.98
+    published_bracket: 27,9,3,1             3.39, .41         5.03, 1.24
+    hedged_bracket: 27,14,5,2               3.13, .66         4.96, 3.00
+    hedged: 27,14,5,2 / 27,9,3              2.90, 1.13        4.72, 3.37
+    ======================================  ================  ==============
+
+    *Few levels or candidates*: the second bracket never enters at full resource, where it would be
+    random search (on three levels 27,9,3 is at 2.7, and 18,6,2 / 18,6 at 2.1). So the lowest levels
+    are left out until half of the candidates can fill the others, and where at most one level below
+    full resource remains, one bracket has all candidates. On the ladder above that is so for up to
+    25 candidates: 9 of them run as 9,3,2 from R/3 on.
+
+    *Many candidates*: the number of finalists grows in proportion. Of 100 on the ladder above 9
+    reach the top (50,25,9,3 / 50,17,6), which costs 1/4.9 of all 100 on all folds, and the answer
+    is .12 standard deviations (of the best one's folds) below the best. With 3 and 5 finalists it
+    would be 1/5.1 and .14, with 2 and 3 finalists 1/5.4 and .25.
+
+    Unless told otherwise, ``3 * prod(shares)`` candidates start: three would reach the top if every
+    cut were exact. On the ladder above these are 54.
+    """
+    n = 3 * prod(shares(levels, factor)) if n_candidates is None else n_candidates
+    while len(levels) > 1 and levels[1].n_resources < levels[-1].n_resources:
+        half = n // 2
+        if len(climb_gently(half, levels, factor).rungs) == len(levels):
+            first = climb_gently(n - half, levels, factor)
+            return _schedule(levels, first, climb_gently(half, levels[1:], factor))
+        levels = levels[1:]
+    return hedged_bracket(levels, factor, n)
+
+
+def hedged_bracket(
+    levels: Sequence[Level], factor: int, n_candidates: int | None = None
+) -> Schedule:
+    """The most exploratory bracket of :func:`hedged` alone; half as many candidates as there."""
+    n = -(-3 * prod(shares(levels, factor)) // 2) if n_candidates is None else n_candidates
+    return _schedule(levels, climb_gently(n, levels, factor))
+
+
+# -- what both rules share -------------------------------------------------------------------------
+
+Rule = Callable[[Sequence[Level], int, int | None], Schedule]
+# By the user's word for ``schedule``: those of Hyperband, and those of successive halving.
+RULES: Mapping[str, Rule] = {"hedged": hedged, "published": published}
+SINGLE_RULES: Mapping[str, Rule] = {"hedged": hedged_bracket, "published": published_bracket}
+
+
+def _schedule(levels: Sequence[Level], *brackets: Bracket) -> Schedule:
+    """Brackets on the levels that one of them uses."""
+    tallest = max(len(bracket.rungs) for bracket in brackets)
+    return Schedule(tuple(levels[len(levels) - tallest :]), brackets)
+
+
+def n_to_fill(rule: Rule, levels: Sequence[Level], factor: int) -> int:
+    """The fewest candidates with which a rule uses every one of ``levels``."""
+
+    def fills(n: int) -> bool:
+        return len(rule(levels, factor, n).levels) == len(levels)
+
+    enough = rule(levels, factor, None).n_candidates
+    return 1 + bisect_left(range(1, enough), True, key=fills)
+
+
 def hyperband_schedule(
     max_resources: int,
     *,
     min_resources: int = 1,
     factor: int = 3,
     n_candidates: int | None = None,
+    schedule: str = "published",
 ) -> Schedule:
     """The brackets that Hyperband would run, to read before paying for them.
 
@@ -389,8 +475,14 @@ def hyperband_schedule(
         One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int, default=None
-        Candidates in all, dealt to the brackets in Hyperband's proportions. None means as many as
-        Hyperband asks for.
+        Candidates in all, dealt to the brackets in the proportions of the schedule. None means as
+        many as it asks for.
+
+    schedule : {"published", "hedged"}, default="published"
+        "published" is Algorithm 1: a bracket for every amount to start with, each keeping one
+        candidate in ``factor`` at every cut. "hedged" is what the estimators run by default: two
+        brackets of equal numbers, the most exploratory and the one a level higher; a cut below full
+        resource keeps half, and two candidates at least reach the top.
 
     Returns
     -------
@@ -400,7 +492,7 @@ def hyperband_schedule(
     Raises
     ------
     ValueError
-        If an argument is not an integer or out of its range.
+        If a number is not an integer or out of its range, or if there is no such schedule.
 
     See Also
     --------
@@ -425,11 +517,23 @@ def hyperband_schedule(
           2     0           3         9
     >>> hyperband_schedule(81).n_candidates
     143
+    >>> hyperband_schedule(27, n_candidates=54, schedule="hedged")
+    bracket  rung  candidates  resource
+          0     0          27         1
+                1          14         3
+                2           7         9
+                3           3        27
+          1     0          27         3
+                1          14         9
+                2           5        27
     """
     check_amounts(max_resources, min_resources, factor)
     if n_candidates is not None:
         check_integer("n_candidates", n_candidates, 1)
-    return hyperband(ladder(max_resources, min_resources, factor), factor, n_candidates)
+    if schedule not in RULES:
+        raise ValueError(f"schedule={schedule!r} is unknown; give 'published' or 'hedged'")
+    levels = ladder(max_resources, min_resources, factor)
+    return RULES[schedule](levels, factor, n_candidates)
 
 
 def check_amounts(max_resources: int, min_resources: int, factor: int) -> None:

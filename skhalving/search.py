@@ -871,7 +871,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
           2     0           3       150      5
     """
 
-    _schedule_for = staticmethod(schedules.hyperband)
+    _schedule_for = staticmethod(schedules.published)
 
 
 class SuccessiveHalvingSearchCV(_HalvingSearchCV):
@@ -1035,4 +1035,4 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     27
     """
 
-    _schedule_for = staticmethod(schedules.successive_halving)
+    _schedule_for = staticmethod(schedules.published_bracket)

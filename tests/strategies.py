@@ -2,6 +2,8 @@
 
 from hypothesis import strategies as st
 
+from skhalving.schedule import fold_steps, ladder
+
 factors = st.integers(2, 6)
 
 
@@ -12,6 +14,17 @@ def ladders(draw):
     least = draw(st.integers(1, 50))
     most = draw(st.integers(least, least * factor**5))
     return most, least, factor
+
+
+@st.composite
+def climbs(draw):
+    """(levels, factor) of any search: one level or many, 1 to 50 folds, last or from the start."""
+    factor = draw(st.integers(2, 10))
+    least = draw(st.integers(1, 50))
+    most = draw(st.integers(least, least * factor ** draw(st.integers(0, 8))))
+    n_splits = draw(st.integers(1, 50))
+    folds = draw(st.sampled_from([fold_steps(n_splits, factor), [n_splits]]))
+    return ladder(most, least, factor, folds), factor
 
 
 # Few values, so that ties are common, and what scorers are known to return.

@@ -150,7 +150,7 @@ def test_tables_of_the_two_kinds_of_folds_are_told_apart():
     table = random_table()
     table.CF[:, 0, 1:] = np.nan
     assert table.knows(halving()(table))
-    assert not table.knows(plans.hyperband(replay.climbed(table, folds="all"), 3))
+    assert not table.knows(plans.published(replay.climbed(table, folds="all"), 3))
 
 
 def test_report_names_every_table_and_every_rule():

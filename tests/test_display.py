@@ -1,6 +1,5 @@
-"""The pictures of a search, and the HTML below its diagram."""
+"""The pictures of a search."""
 
-from html.parser import HTMLParser
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -8,7 +7,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy.stats import loguniform
-from sklearn import config_context
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.svm import SVC
@@ -16,9 +14,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, hyperband_schedule
 from skhalving.display import HalvingDisplay
-from skhalving.html import summary_html
 from skhalving.race import Race
-from skhalving.schedule import hyperband, ladder, successive_halving
+from skhalving.schedule import ladder, published, published_bracket
 
 KINDS = ["scores", "schedule", "time"]
 X, Y = load_iris(return_X_y=True)
@@ -161,7 +158,7 @@ def test_without_refit_the_best_in_the_metric_wins():
 
 
 @pytest.mark.parametrize("maximize", [True, False])
-@pytest.mark.parametrize("plan", [hyperband, successive_halving])
+@pytest.mark.parametrize("plan", [published, published_bracket])
 def test_best_so_far_is_on_the_better_side(maximize, plan):
     """A result says whether larger is better, and the line of the best goes that way only."""
     result = raced(plan(ladder(27, 1, 3), 3), maximize=maximize)
@@ -220,7 +217,7 @@ def test_draws_when_nothing_reached_the_top(kind):
 def test_nothing_covers_anything(kind, size, n_candidates):
     """The legend stands above the data, with the winner's spread in it; tick labels are apart; all
     of it is on the figure."""
-    schedule = hyperband(ladder(1347, 149, 3, (1, 5)), 3, n_candidates)
+    schedule = published(ladder(1347, 149, 3, (1, 5)), 3, n_candidates)
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     display = HalvingDisplay.from_result(raced(schedule))
     display.score_std += 0.0123
@@ -245,68 +242,3 @@ def test_errors_name_the_value_and_the_remedy(search):
         HalvingDisplay.from_estimator(search, metric="auc")
     with pytest.raises(NotFittedError, match="Call 'fit'"):
         HalvingDisplay.from_estimator(HyperbandSearchCV(SVC(), SPACE))
-
-
-# -- in a notebook ----------------------------------------------------------------------------
-
-
-class Cells(HTMLParser):
-    """Tags and texts; unbalanced tags fail."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.tags, self.texts = [], [], []
-        self.feed(html)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag, attrs):
-        self.open.append(tag)
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.texts.append(data)
-
-
-def test_summary_shows_brackets_and_best_parameters():
-    """A row for each bracket, entering where it starts, and one for each parameter."""
-    cells = Cells(summary_html(hyperband_schedule(9), {"C": np.float64(0.5), "kernel": "rbf"}))
-    brackets = ["bracket 0", "9", "3", "1", "bracket 1", "5", "1", "bracket 2", "3"]
-    start = cells.texts.index("bracket 0")
-    assert cells.texts[start : start + 9] == brackets
-    assert cells.texts[-4:] == ["C", "0.5", "kernel", "'rbf'"]
-
-
-def test_summary_names_amounts_and_folds():
-    """Levels at the same amount differ by their folds."""
-    html = summary_html(hyperband(ladder(90, 30, 3, (1, 5)), 3))
-    assert Cells(html).texts[1:9] == ["resource", "30", "90", "90", "folds", "1", "1", "5"]
-    assert "Best parameters" not in html
-
-
-def test_summary_escapes_everything():
-    """Names and values are text: nothing in them becomes a tag, an entity or a script."""
-    evil = "<script>alert('&')</script>"
-    cells = Cells(summary_html(hyperband_schedule(3), {evil: evil}))
-    assert "script" not in cells.tags
-    assert cells.texts[-2:] == [evil, repr(evil)]
-
-
-def test_html_of_a_fitted_search_ends_with_the_summary():
-    """Both ways in which notebooks ask for HTML give the diagram, then the summary; plain text
-    stays plain, and an unfitted search shows the diagram alone.
-    """
-    search = HyperbandSearchCV(SVC(), SPACE, n_candidates=5, random_state=0)
-    assert "Best parameters" not in search._repr_html_()
-    search.fit(X, Y)
-    summary = summary_html(search.schedule_, search.best_params_)
-    for html in (search._repr_html_(), search._repr_mimebundle_()["text/html"]):
-        assert html.endswith(summary)
-        assert "sk-container" in html
-        assert html.count("Best parameters") == 1
-    with config_context(display="text"):
-        assert not hasattr(search, "_repr_html_")
-        assert "text/html" not in search._repr_mimebundle_()

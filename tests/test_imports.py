@@ -10,7 +10,7 @@ import skhalving
 PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
-    "__init__", "search", "functions", "work", "html", "display", "run", "results", "evaluate",
+    "__init__", "search", "functions", "work", "display", "run", "results", "evaluate",
     "journal", "continuation", "resource", "space", "race", "schedule",
     "pickling", "workers", "sklearn_private",
 ]  # fmt: skip

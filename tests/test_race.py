@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from strategies import ladders, scores
 
 from skhalving.race import Race, promote
-from skhalving.schedule import hyperband, ladder
+from skhalving.schedule import ladder, published
 
 
 def best_by_brute_force(table, n):
@@ -35,7 +35,7 @@ def test_promotion_is_that_of_brute_force(column, data):
 
 def small_schedule(bounds):
     most, least, factor = bounds
-    return hyperband(ladder(most, least, factor), factor, n_candidates=40)
+    return published(ladder(most, least, factor), factor, n_candidates=40)
 
 
 @given(ladders(), st.randoms(use_true_random=False))
