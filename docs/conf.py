@@ -16,11 +16,13 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "examples"]
 
 myst_heading_anchors = 3
+myst_enable_extensions = ["colon_fence"]  # the cards of the first page
 
 # The public names have a page of their own, where each is shown with its methods.
 autosummary_generate = False
@@ -56,5 +58,6 @@ html_css_files = ["site.css"]
 html_theme_options = {
     "navigation_with_keys": False,
     "navbar_center": [],
-    "secondary_sidebar_items": ["page-toc"],
+    # The tables of the benchmarks need the room.
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": []},
 }
