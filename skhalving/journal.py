@@ -15,7 +15,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
 import reprlib
 import socket
 import stat
@@ -151,15 +150,15 @@ class Journal:
         ValueError
             That names every field that differs; the file is as it was.
         """
+        first = _sealed({"skhalving journal": FORMAT, "seed": seed, "search": dict(fingerprint)})
         if self._file is None:
             self._open(os.O_CREAT)
         if self.header is None:
-            head = {"skhalving journal": FORMAT, "seed": seed, "search": dict(fingerprint)}
-            self._append(_sealed(head))
+            self._append(first)
             self.header = _header(self.path)
             return
         then = {"seed": self.header.seed, **self.header.search}
-        now = {"seed": seed, **json.loads(json.dumps(fingerprint))}
+        now = {"seed": seed, **_opened(first)["search"]}
         different = [
             f"  {name}: {_short(then.get(name))} then, {_short(now.get(name))} now"
             for name in {**then, **now}
@@ -274,10 +273,10 @@ def _header(path: str) -> Header | None:
     line = next((line for _, line in _lines(path)), None)
     if line is None:
         return None  # empty, or torn before anything was known
-    written_in = re.match(rb"\d*", line[len(MAGIC) :])[0].decode()  # type: ignore[index]
-    if written_in not in ("", str(FORMAT)):
+    version = line[len(MAGIC) :].partition(b",")[0]
+    if version.isdigit() and int(version) != FORMAT:
         raise ValueError(
-            f"{path} is of format {written_in}, and this version of skhalving reads format "
+            f"{path} is of format {int(version)}, and this version of skhalving reads format "
             f"{FORMAT} alone; use the version that wrote it, or pass another path"
         )
     try:

@@ -814,7 +814,16 @@ def test_killed_and_started_again(tmp_path):
     """A short form of ``benchmarks/kill.py``: the result equals the uninterrupted one."""
     kill = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "kill.py"))
     expected, seconds = kill["uninterrupted"](tmp_path)
-    rng = random.Random(1)
-    result, kills = kill["killed_and_resumed"](tmp_path / "journal", seconds, 4, rng)
+    result, kills = kill["killed_and_resumed"](tmp_path / "journal", seconds, 2, random.Random(1))
     assert kills >= 1
     assert result == expected
+
+
+def test_damaged_and_started_again(tmp_path):
+    """The same for flipped bits and cuts: equal or a clear error, never different."""
+    kill = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "kill.py"))
+    rng = random.Random(2)
+    flips = list(kill["damaged"](tmp_path, [kill["flip"](rng)] * 10))
+    assert set(flips) <= {"equal", "clear error"}
+    (tmp_path / "damaged.jsonl").unlink()
+    assert set(kill["damaged"](tmp_path, [kill["cut"](rng)] * 5)) <= {"equal", "clear error"}
