@@ -52,13 +52,13 @@ def versions(*values: Any) -> dict[str, str]:
     Returns
     -------
     versions : dict of str to str
-        Of Python (the minor version, which byte code is of), NumPy, scikit-learn, and the packages
-        whose functions and classes are in the values; under the names that are imported.
+        Of Python (the minor version, which byte code is of), NumPy, SciPy, scikit-learn, and the
+        packages whose functions and classes are in the values; by the names that are imported.
     """
     reading = _Reading()
     for value in values:
         reading.text(value)
-    packages = sorted({"numpy", "sklearn"} | reading.packages)
+    packages = sorted({"numpy", "scipy", "sklearn"} | reading.packages)
     python = ".".join(map(str, sys.version_info[:2]))
     return {"python": python, **{package: _version(package) for package in packages}}
 

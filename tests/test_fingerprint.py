@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import scipy
 import sklearn
 from scipy.stats import loguniform, uniform
 from sklearn.linear_model import LogisticRegression
@@ -33,6 +35,7 @@ def test_values():
         make_scorer(f1_score), make_scorer(accuracy_score), make_scorer(f1_score, average="macro"),
         make_pipeline(StandardScaler(), FunctionTransformer(plain)), FunctionTransformer(np.log1p),
         LogisticRegression(C=2).fit, LogisticRegression(C=3).fit, object(), range(3), range(4),
+        re.compile("a"), re.compile("b"),
     ]  # fmt: skip
     texts = [stable(value) for value in values]
     assert len(set(texts)) == len(texts)
@@ -71,10 +74,18 @@ CHANGED = {
         "def it(x):\n try: return f(x)\n except ValueError: return 0",
         "def it(x):\n try: return f(x)\n except TypeError: return 0",
     ),
+    "how far errors are caught": (
+        "def it(x):\n try:\n  f(x)\n  g(x)\n except ValueError:\n  pass",
+        "def it(x):\n try:\n  f(x)\n except ValueError:\n  pass\n else:\n  g(x)",
+    ),
     "a set of constants": ("def it(x): return x in {1, 2}", "def it(x): return x in {1, 3}"),
     "a constant of the module": (
         "K = 1\ndef it(x): return x * K",
         "K = 2\ndef it(x): return x * K",
+    ),
+    "a constant that a function within uses": (
+        "K = 1\ndef it(x):\n def f(y): return y * K\n return f(x)",
+        "K = 2\ndef it(x):\n def f(y): return y * K\n return f(x)",
     ),
     "a function that it calls": (
         "def f(x): return x + 1\ndef it(x): return f(x)",
@@ -194,6 +205,27 @@ def test_a_module_of_ones_own(tmp_path, monkeypatch):
     sys.modules.pop("helpers_of_mine")
 
 
+def test_an_installed_module(tmp_path, monkeypatch):
+    """It goes by its names and its version, but what it makes has no name of its own."""
+    (site := tmp_path / "site-packages").mkdir()
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    body = "__version__ = '{0}'\ndef metric(): return {0}\ndef make(k): return lambda: k\n"
+
+    def texts(version):
+        sys.modules.pop("an_installed_one", None)
+        (site / "an_installed_one.py").write_text(body.format(version))
+        it = defined("import an_installed_one as it")
+        assert versions(it.metric)["an_installed_one"] == f"{version}"
+        return stable(it.metric), stable(it.make(1)), stable(it.make(2))
+
+    before, after = texts(1), texts(2)
+    assert before == after
+    assert before[0] == "an_installed_one.metric"
+    assert before[1] != before[2]
+    sys.modules.pop("an_installed_one")
+
+
 def test_cycles_end():
     """Functions, classes and objects may refer to themselves and to each other."""
     cyclic = [
@@ -303,13 +335,14 @@ def test_the_same_in_every_process(tmp_path):
 
 
 def test_versions():
-    """Of Python and NumPy always, and of every package whose code is among the values."""
+    """Of Python and what we stand on always, and of each package whose code is in the values."""
     import pandas
 
     found = versions(LogisticRegression())
     assert found == {
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "numpy": np.__version__,
+        "scipy": scipy.__version__,
         "sklearn": sklearn.__version__,
     }
     uses = defined("import pandas\ndef it(x): return pandas.DataFrame(x)")
