@@ -1,4 +1,5 @@
-"""What the journal costs: microseconds a record, and its share of a search whose fits take 50 ms.
+"""What the journal costs: microseconds a record, written and read, and its share of a search whose
+fits take 50 ms.
 
 python benchmarks/journal.py
 """
@@ -13,20 +14,21 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 
 from skhalving import SuccessiveHalvingSearchCV
-from skhalving.journal import Journal
+from skhalving.fingerprint import stable
+from skhalving.journal import Journal, Record, read
+from skhalving.task import Outcome
 
-RECORD = {
-    "params": "{'svc__C': 0.021544346900318832, 'svc__gamma': 0.004641588833612777}",
-    "fold": 0,
-    "amount": 149,
-    "outcome": {
-        "fit_error": None,
-        "test_scores": 0.9033,
-        "n_test_samples": 270,
-        "fit_time": 0.0123,
-        "score_time": 0.0045,
-    },
-}
+PARAMS = {"svc__C": 0.021544346900318832, "svc__gamma": 0.004641588833612777}
+RECORD = Record(
+    candidate=0,
+    bracket=0,
+    level=0,
+    amount=149,
+    fold=0,
+    params=PARAMS,
+    text=stable(PARAMS),
+    outcome=Outcome({"score": 0.9033}, fit_time=0.0123, score_time=0.0045),
+)
 X, y = np.zeros((90, 2)), np.arange(90) % 2
 
 
@@ -49,7 +51,9 @@ def seconds_a_record(folder, n=2000):
         journal.write(RECORD)
         times.append(time.perf_counter() - start)
     journal.close()
-    return times
+    start = time.perf_counter()
+    assert sum(1 for _ in read(journal.path)[1]) == n
+    return times, (time.perf_counter() - start) / n
 
 
 def search(journal):
@@ -69,9 +73,11 @@ def search(journal):
 
 def main(rounds=5):
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
-        times = sorted(seconds_a_record(folder))
+        times, reading = seconds_a_record(folder)
+        times.sort()
         median, most = times[len(times) // 2], times[int(0.99 * len(times))]
         print(f"one record, written and synced: {1e6 * median:.0f} us (99 %: {1e6 * most:.0f} us)")
+        print(f"one record, read: {1e6 * reading:.0f} us")
         ratios = []
         for i in range(rounds):
             without, with_journal = search(None), search(Path(folder) / f"{i}")

@@ -1,9 +1,11 @@
-"""Kill a search with SIGKILL at random moments, start it again until it finishes, and compare.
+"""Kill, flip, cut and shoot; go on with the journal; and compare with an uninterrupted search.
 
-    python benchmarks/kill.py [MOMENTS]
+    python benchmarks/kill.py [KILLS [FLIPS [CUTS [SHOTS]]]]
 
-Every run is a process of its own, with two workers and a journal. The result must equal that of an
-uninterrupted search, times aside, however often it was killed.
+Killed: the script's process, at a random moment, and run again. Flipped: one bit of a finished
+journal. Cut: the journal at a random byte. Shot: random workers of a script that runs two searches
+in two threads. Each result must equal that of an uninterrupted search, times aside, or be an error
+that says what is wrong (a failed evaluation is one: it scores NaN, with a warning). Needs /proc.
 """
 
 import json
@@ -13,85 +15,182 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections import Counter
 from pathlib import Path
 
-SEARCH = """
-import json, sys
 import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.linear_model import SGDClassifier
+
 from skhalving import HyperbandSearchCV
 
 X, y = load_digits(return_X_y=True)
-search = HyperbandSearchCV(
-    SGDClassifier(random_state=0, tol=None),
-    {"alpha": list(np.logspace(-6, 0, 20))},
-    resource="max_iter",
-    max_resources=54,
-    cv=3,
-    n_jobs=2,
-    random_state=0,
-    journal=sys.argv[1],
-    refit=False,
-).fit(X, y)
-columns = {k: [str(v) for v in c] for k, c in search.cv_results_.items()}
-print(json.dumps({k: c for k, c in columns.items() if "time" not in k and k != "continued"}))
-"""
 
 
-def start(journal):
+def search(journal, n_rows=None, n_jobs=2):
+    """What a search finds, times aside."""
+    found = HyperbandSearchCV(
+        SGDClassifier(random_state=0, tol=None),
+        {"alpha": list(np.logspace(-6, 0, 20))},
+        resource="max_iter",
+        max_resources=54,
+        cv=3,
+        n_jobs=n_jobs,
+        random_state=0,
+        journal=journal,
+        refit=False,
+    ).fit(X[:n_rows], y[:n_rows])
+    columns = {name: [str(v) for v in c] for name, c in found.cv_results_.items()}
+    return {k: c for k, c in columns.items() if "time" not in k and k != "continued"}
+
+
+def searches(journals):
+    """One in each of as many threads, in this process."""
+    results = {}
+    threads = [
+        threading.Thread(target=lambda j=journal: results.update({j: search(j)}))
+        for journal in journals
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [results[journal] for journal in journals]
+
+
+def start(*journals):
+    """The same in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-c", SEARCH, str(journal)],
+        [sys.executable, __file__, "search", *map(str, journals)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
 
 
-def kill(process):
-    """The parent alone, as an out-of-memory killer would: its workers find out by themselves."""
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+def results_of(process, timeout=None):
+    """One for each journal, None if the process ended with an error."""
+    out, _ = process.communicate(timeout=timeout)
+    return json.loads(out) if process.returncode == 0 else [None]
+
+
+def verdict(result, expected):
+    if result is None or any("nan" in result[name] for name in result if "mean_test" in name):
+        return "clear error"
+    return "equal" if result == expected else "different"
 
 
 def uninterrupted(folder):
+    """What is found, and the seconds that it takes."""
     begin = time.perf_counter()
     with start(folder / "whole.jsonl") as process:
-        expected = json.loads(process.communicate()[0])
+        (expected,) = results_of(process)
     return expected, time.perf_counter() - begin
 
 
 def killed_and_resumed(journal, seconds, kills, rng):
-    """Kill after random times until ``kills`` are spent, then let it finish: (result, kills)."""
-    done = 0
-    while True:
-        process = start(journal)
+    """Kill after random times until it is enough, then let it finish: the result, and how often."""
+    for done in range(kills):
+        with start(journal) as process:
+            try:
+                return results_of(process, rng.uniform(0.2, 0.7) * seconds)[0], done
+            except subprocess.TimeoutExpired:
+                # The parent alone, as an out-of-memory killer would: workers notice by themselves.
+                os.kill(process.pid, signal.SIGKILL)
+    with start(journal) as process:
+        return results_of(process)[0], kills
+
+
+def killed(folder, kills, rng, expected, seconds):
+    """A verdict for each search, until so many kills were spent, at most five on a search."""
+    runs = 0
+    while kills > 0:
+        runs += 1
+        journal = folder / f"killed-{runs}.jsonl"
+        result, done = killed_and_resumed(journal, seconds, min(5, kills), rng)
+        kills -= done
+        yield verdict(result, expected)
+
+
+def damaged(folder, damages):
+    """Verdicts on a small search's finished journal after each damage, a function of its bytes."""
+    path = folder / "damaged.jsonl"
+    expected = search(path, n_rows=200, n_jobs=1)
+    whole = path.read_bytes()
+    for damage in damages:
+        path.write_bytes(content := damage(whole))
         try:
-            out, _ = process.communicate(
-                timeout=rng.uniform(0.2, 0.7) * seconds if done < kills else None
-            )
-            return json.loads(out), done
-        except subprocess.TimeoutExpired:
-            kill(process)
-            done += 1
+            yield verdict(search(path, n_rows=200, n_jobs=1), expected)
+        except ValueError as error:
+            untouched = path.read_bytes() == content and str(path) in str(error)
+            yield "clear error" if untouched else "different"
 
 
-def main(moments=50):
+def flip(rng):
+    def flipped(whole):
+        content = bytearray(whole)
+        content[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        return bytes(content)
+
+    return flipped
+
+
+def cut(rng):
+    return lambda whole: whole[: rng.randrange(len(whole) + 1)]
+
+
+def workers_of(pid):
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (folder / "cmdline").read_text()
+        except OSError:
+            continue  # it has ended
+        if parent == pid and "loky" in command and "tracker" not in command:
+            yield int(folder.name)
+
+
+def shot(folder, shots, rng, expected):
+    """A verdict for each search, until enough workers have been shot in all."""
+    done = runs = 0
+    while done < shots:
+        runs += 1
+        with start(*(folder / f"shot-{runs}-{i}.jsonl" for i in range(2))) as process:
+            while process.poll() is None:
+                time.sleep(rng.uniform(0.5, 2.5))
+                if done < shots and (workers := list(workers_of(process.pid))):
+                    os.kill(rng.choice(workers), signal.SIGKILL)
+                    done += 1
+            yield from (verdict(result, expected) for result in results_of(process))
+
+
+def main(kills=100, flips=2000, cuts=300, shots=50):
     rng = random.Random(0)
-    with tempfile.TemporaryDirectory() as folder:
-        expected, seconds = uninterrupted(Path(folder))
-        print(f"uninterrupted: {len(expected['params'])} rows in {seconds:.1f} s")
-        total, right, runs = 0, 0, 0
-        while total < moments:
-            journal = Path(folder) / f"{runs}.jsonl"
-            result, kills = killed_and_resumed(journal, seconds, min(5, moments - total), rng)
-            runs, total, right = runs + 1, total + kills, right + (result == expected)
-            print(f"search {runs}: killed {kills} times, equal: {result == expected}", flush=True)
-        print(f"{total} kills, {right} of {runs} searches equal to the uninterrupted one")
-        return right == runs
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        expected, seconds = uninterrupted(folder)
+        rows = {
+            f"{kills} kills": killed(folder, kills, rng, expected, seconds),
+            f"{flips} flipped bits": damaged(folder, [flip(rng)] * flips),
+            f"{cuts} cuts": damaged(folder, [cut(rng)] * cuts),
+            f"{shots} shot workers": shot(folder, shots, rng, expected),
+        }
+        columns = ["equal", "clear error", "different"]
+        print(f"| {' | '.join(['', 'searches', *columns])} |\n|---{'|--:' * 4}|")
+        different = 0
+        for row, verdicts in rows.items():
+            (folder / "damaged.jsonl").unlink(missing_ok=True)
+            counts = Counter(verdicts)
+            different += counts["different"]
+            figures = map(str, [counts.total(), *(counts[column] for column in columns)])
+            print(f"| {' | '.join([row, *figures])} |", flush=True)
+    return different
 
 
 if __name__ == "__main__":
-    sys.exit(not main(*map(int, sys.argv[1:])))
+    if sys.argv[1:2] == ["search"]:
+        print(json.dumps(searches(sys.argv[2:])))
+    else:
+        sys.exit(main(*map(int, sys.argv[1:])) > 0)

@@ -1,10 +1,13 @@
 """The journal: what a search knows, on disk, one JSON object a line.
 
-The first line says which search it is: a fingerprint of everything that its scores depend on, and
-the frozen seed. Every other line is one finished evaluation. The parent alone writes, each line
-with one ``write`` to an append-only descriptor and an ``fsync``; a last line that was torn is
-dropped and written over. Opened again with the same search, the journal answers what was done. It
-holds no pickle.
+The first line, the *header*, says which search it is: a fingerprint of everything that its scores
+depend on, and the frozen seed. Every other line is one finished evaluation, a *record*. Each line
+ends with a checksum of what stands before it. A file is read as a journal or refused; it is never
+mended: the only bytes ever taken away are those of a last line that lacks its newline, since
+writing it was interrupted, and they are taken away by the next write. There is no pickle in it.
+
+The journal knows nothing of estimators. The keys of a line are known in this file alone; another
+program, in this process or not, may ``read`` a journal at any time.
 """
 
 from __future__ import annotations
@@ -12,30 +15,91 @@ from __future__ import annotations
 import errno
 import json
 import os
-import re
-from collections.abc import Iterator, Mapping
+import reprlib
+import socket
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
+from zlib import crc32
 
-import joblib
 import numpy as np
+
+from skhalving.task import Outcome
 
 try:
     import fcntl
-except ImportError:  # Windows has no such locks: nothing stops a second process there
+except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 1
+FORMAT = 2
 MAGIC = b'{"skhalving journal": '
+LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
+
+
+class Header(NamedTuple):
+    """Which search a journal is of.
+
+    Attributes
+    ----------
+    seed : int
+        The frozen seed.
+
+    search : mapping of str to object
+        All that its scores depend on.
+    """
+
+    seed: int
+    search: Mapping[str, Any]
+
+
+class Record(NamedTuple):
+    """One finished evaluation.
+
+    Attributes
+    ----------
+    candidate, bracket, level : int
+        Who was evaluated, and where in the schedule.
+
+    amount, fold : int
+        On what.
+
+    params : mapping of str to object
+        The configuration to look at: values as JSON has them, their ``repr`` where it has none.
+
+    text : str
+        The configuration to compare: a text that names it in every process.
+
+    outcome : Outcome
+        What came of it. Its ``fault`` is not recorded.
+    """
+
+    candidate: int
+    bracket: int
+    level: int
+    amount: int
+    fold: int
+    params: Mapping[str, Any]
+    text: str
+    outcome: Outcome
 
 
 class Journal:
-    """Open a journal file, or make it.
+    """The journal of one search, opened to go on with it. A new file is made by ``begin`` alone.
 
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file, or where it shall be.
+
+    Attributes
+    ----------
+    path : str
+        The absolute path.
+
+    header : Header or None
+        None if the journal is new.
 
     Raises
     ------
@@ -44,63 +108,57 @@ class Journal:
     BlockingIOError
         If another process has it open.
     ValueError
-        If it is not a journal, or one of a newer format, or a line within it cannot be read.
+        If it is not a journal of this format, or its first line is damaged. The file is as it was.
     """
 
     def __init__(self, path: Any) -> None:
-        self.path = os.fspath(path)
-        self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        self.path = os.path.abspath(os.fsdecode(path))
+        self.header: Header | None = None
+        self._file: int | None = None
+        self._companion: int | None = None
+        self._ends_whole = False
+        if os.path.exists(self.path):
+            self._open(0)
+
+    def _open(self, flags: int) -> None:
+        self._file = _open_regular(self.path, os.O_RDWR | os.O_APPEND | flags)
         try:
-            self._lock()
-            self.header: dict[str, Any] | None = self._read_header()
+            self._companion = _lock(self._file, self.path)
+            self.header = _header(self.path)
         except BaseException:
             self.close()
             raise
 
-    def _lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BlockingIOError(
-                error.errno, "another process is using the journal; give each its own", self.path
-            ) from None
-
-    def _read_header(self) -> dict[str, Any] | None:
-        with open(self.path, "rb") as file:
-            line = file.readline()
-        if not line.startswith(MAGIC[: len(line)]):
-            raise ValueError(
-                f"{self.path} is not a journal; nothing was changed, pass another path"
-            )
-        try:
-            header = json.loads(line)
-        except ValueError:
-            os.ftruncate(self._file, 0)  # torn before anything was known
-            return None
-        if header["skhalving journal"] > FORMAT:
-            raise ValueError(
-                f"{self.path} is of format {header['skhalving journal']}, and this version of "
-                f"skhalving reads up to {FORMAT}; upgrade skhalving, or pass another path"
-            )
-        return header
+    @property
+    def seed(self) -> int | None:
+        """The frozen seed, None if the journal is new."""
+        return None if self.header is None else self.header.seed
 
     def begin(self, seed: int, fingerprint: Mapping[str, Any]) -> None:
         """Check that it is of this search, or start it with this one's first line.
 
+        Parameters
+        ----------
+        seed : int
+            The frozen seed.
+
+        fingerprint : mapping of str to object
+            All that the scores depend on, in values that JSON can hold.
+
         Raises
         ------
         ValueError
-            That names every field that differs; nothing is changed on disk.
+            That names every field that differs; the file is as it was.
         """
+        first = _sealed({"skhalving journal": FORMAT, "seed": seed, "search": dict(fingerprint)})
+        if self._file is None:
+            self._open(os.O_CREAT)
         if self.header is None:
-            header = {"skhalving journal": FORMAT, "seed": seed, "search": dict(fingerprint)}
-            self._write(header)
-            self.header = header
+            self._append(first)
+            self.header = _header(self.path)
             return
-        then = {"seed": self.header["seed"], **self.header["search"]}
-        now = {"seed": seed, **json.loads(json.dumps(fingerprint))}
+        then = {"seed": self.header.seed, **self.header.search}
+        now = {"seed": seed, **_opened(first)["search"]}
         different = [
             f"  {name}: {_short(then.get(name))} then, {_short(now.get(name))} now"
             for name in {**then, **now}
@@ -112,45 +170,245 @@ class Journal:
                 "it is not needed. What differs:\n" + "\n".join(different)
             )
 
-    def entries(self) -> Iterator[dict[str, Any]]:
-        """The finished evaluations, streamed; a torn last line is dropped."""
-        with open(self.path, "rb") as file:
-            end = len(file.readline())
-            for number, line in enumerate(file, start=2):
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    if file.read(1):
-                        raise ValueError(
-                            f"line {number} of the journal {self.path} cannot be read; take it out "
-                            "to go on without it, or pass another path"
-                        ) from None
-                    os.ftruncate(self._file, end)
-                    return
-                end += len(line)
-                yield entry
-        self._end_last_line()
+    def known(self) -> Iterator[Record]:
+        """The records, streamed in the order written; of two of one task the later one counts.
 
-    def _end_last_line(self) -> None:
-        size = os.fstat(self._file).st_size
-        if os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        Evaluations that were ended from outside are left out: on another day they may succeed.
 
-    def write(self, entry: dict[str, Any]) -> None:
-        """Record one finished evaluation; on return it is on the disk."""
-        self._write(entry)
+        Raises
+        ------
+        ValueError
+            If a line is damaged; the file is as it was.
+        """
+        return (record for record in _records(self.path) if not record.outcome.ended)
 
-    def _write(self, value: dict[str, Any]) -> None:
-        line = json.dumps(value, default=_plain).encode() + b"\n"
-        written = os.write(self._file, line)
-        if written < len(line):
+    def write(self, record: Record) -> None:
+        """Record one finished evaluation; on return it is on the disk.
+
+        Raises
+        ------
+        ValueError
+            If a field is not what a record may hold, such as a score that is no float.
+        OSError
+            If it cannot be written, or the file was removed or replaced since it was opened.
+        """
+        entry = record._asdict()
+        entry["params"] = {name: _readable(value) for name, value in record.params.items()}
+        entry["outcome"] = _attributes(record.outcome)
+        _check_record(entry)
+        self._append(_sealed(entry))
+
+    def _append(self, line: bytes) -> None:
+        """One line with one write, safe on the disk on return."""
+        assert self._file is not None
+        self._check_in_place(self._file)
+        if not self._ends_whole:
+            os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
+        self._ends_whole = False
+        if os.write(self._file, line) < len(line):
             raise OSError(errno.ENOSPC, "the disk is full; free some and run again", self.path)
         os.fsync(self._file)
+        self._ends_whole = True
+
+    def _check_in_place(self, file: int) -> None:
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(self.path), os.fstat(file)):
+                return
+        raise FileNotFoundError(
+            errno.ENOENT,
+            "the journal was removed or replaced while it was open, and what is known since then "
+            "cannot be kept; put it back, or pass another path",
+            self.path,
+        )
 
     def close(self) -> None:
         """Close the file, which frees it for others."""
-        with suppress(OSError):
+        if self._companion is not None:
+            os.close(self._companion)
+            with suppress(OSError):
+                os.unlink(_companion_of(self.path))
+        if self._file is not None:
             os.close(self._file)
+        self._file = self._companion = None
+
+
+def read(path: Any) -> tuple[Header | None, Iterator[Record]]:
+    """The header and the records of a journal, for whoever wants to look.
+
+    It changes nothing and locks nothing, so it may be called while a search writes. A last line
+    that is not whole yet is left out.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    Returns
+    -------
+    header : Header or None
+        None if nothing is written yet.
+
+    records : iterator of Record
+        Streamed in the order written, also those of evaluations that were ended from outside.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not a journal, or a line of it is damaged.
+    """
+    path = os.path.abspath(os.fsdecode(path))
+    return _header(path), _records(path)
+
+
+# -- lines ------------------------------------------------------------------------------------
+
+
+def _header(path: str) -> Header | None:
+    with os.fdopen(_open_regular(path, os.O_RDONLY), "rb") as file:
+        start = file.read(len(MAGIC))
+    if start not in (b"", MAGIC):
+        raise ValueError(f"{path} is not a journal; nothing was changed, pass another path")
+    line = next((line for _, line in _lines(path)), None)
+    if line is None:
+        return None  # empty, or torn before anything was known
+    version = line[len(MAGIC) :].partition(b",")[0]
+    if version.isdigit() and int(version) != FORMAT:
+        raise ValueError(
+            f"{path} is of format {int(version)}, and this version of skhalving reads format "
+            f"{FORMAT} alone; use the version that wrote it, or pass another path"
+        )
+    try:
+        head = _opened(line)
+        _check(head, _HEADER)
+    except (ValueError, RecursionError) as error:
+        raise _damage(path, 1, error) from None
+    return Header(head["seed"], head["search"])
+
+
+def _records(path: str) -> Iterator[Record]:
+    for number, line in _lines(path):
+        if number == 1:
+            continue
+        try:
+            entry = _opened(line)
+            _check_record(entry)
+        except (ValueError, RecursionError) as error:
+            raise _damage(path, number, error) from None
+        yield Record(**{**entry, "outcome": Outcome(**entry["outcome"])})
+
+
+def _lines(path: str) -> Iterator[tuple[int, bytes]]:
+    """The lines and their numbers, without a last one that lacks its newline."""
+    with os.fdopen(_open_regular(path, os.O_RDONLY), "rb") as file:
+        for number in count(1):
+            line = file.readline(LONGEST)
+            if len(line) == LONGEST:
+                raise _damage(path, number, f"it is longer than the {LONGEST} bytes that it may be")
+            if not line.endswith(b"\n"):
+                return
+            yield number, line
+
+
+def _damage(path: str, number: int, why: object) -> ValueError:
+    remedy = "put it right from a copy" if number == 1 else "take it out to have it evaluated again"
+    return ValueError(
+        f"line {number} of the journal {path} cannot be read: {why}. Nothing was changed; "
+        f"{remedy}, or pass another path"
+    )
+
+
+def _sealed(entry: Mapping[str, Any]) -> bytes:
+    """A line, with its checksum as the last key."""
+    body = json.dumps(entry).encode()[:-1]
+    line = body + _seal(body)
+    if len(line) >= LONGEST:
+        raise ValueError(f"{len(line)} bytes are too many for a line; {LONGEST} is the limit")
+    return line
+
+
+def _opened(line: bytes) -> Any:
+    body = line[: -len(_seal(b""))]
+    if line[len(body) :] != _seal(body):
+        raise ValueError("its checksum does not match")
+    return json.loads(body + b"}")
+
+
+def _seal(body: bytes) -> bytes:
+    return b', "crc32": "%08x"}\n' % crc32(body)
+
+
+# -- what a line may hold ---------------------------------------------------------------------
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0  # a bool is an int as well
+
+
+def _is_scores(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(score, float) for score in value.values())
+
+
+def _is_a(*types: type) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, types)
+
+
+_HEADER = {
+    "skhalving journal": _is_count,
+    "seed": _is_a(int),
+    "search": _is_a(dict),
+}
+_RECORD = {
+    "candidate": _is_count,
+    "bracket": _is_count,
+    "level": _is_count,
+    "amount": _is_count,
+    "fold": _is_count,
+    "params": _is_a(dict),
+    "text": _is_a(str),
+    "outcome": _is_a(dict),
+}
+_OUTCOME = {
+    "scores": _is_scores,
+    "fit_time": _is_a(float),
+    "score_time": _is_a(float),
+    "train_scores": lambda value: value is None or _is_scores(value),
+    "error": _is_a(str, type(None)),
+    "ended": _is_a(bool),
+    "continued": _is_a(bool),
+}
+
+
+def _check_record(entry: Any) -> None:
+    _check(entry, _RECORD)
+    _check(entry["outcome"], _OUTCOME)
+
+
+def _check(entry: Any, fields: Mapping[str, Callable[[Any], bool]]) -> None:
+    if not isinstance(entry, dict) or set(entry) != set(fields):
+        raise ValueError(f"it is {reprlib.repr(entry)}, and not made of {', '.join(fields)}")
+    for name, may_be in fields.items():
+        if not may_be(entry[name]):
+            raise ValueError(f"{name} is {reprlib.repr(entry[name])}, which no record may hold")
+
+
+def _attributes(outcome: Outcome) -> dict[str, Any]:
+    values = {name: getattr(outcome, name) for name in _OUTCOME}
+    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+
+
+def _readable(value: Any) -> Any:
+    """A parameter's value as JSON has it, or its ``repr``."""
+    try:
+        return json.loads(json.dumps(value, default=_plain))
+    except (TypeError, ValueError, RecursionError):
+        return reprlib.repr(value)
+
+
+def _plain(value: Any) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    return plain if isinstance(plain, (bool, int, float, str)) else repr(value)
 
 
 # A search may be extended: what was scored with less stays valid.
@@ -168,40 +426,90 @@ def _short(value: Any) -> str:
     return text if len(text) <= 200 else text[:200] + "…"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{value!r} cannot be written to a journal")
+# -- one regular file, one process ------------------------------------------------------------
 
 
-def stable(value: Any) -> str:
-    """A text that is the same for equal values in every process, as close to the code as can be."""
-    if isinstance(value, np.generic):
-        return repr(value.item())
-    if value is None or isinstance(value, (str, bool, int, float, complex, bytes)):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{stable(k)}: {stable(v)}" for k, v in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(stable, value)) + "]"
-    if isinstance(value, type):
-        return f"{value.__module__}.{value.__qualname__}"
-    if hasattr(value, "get_params"):
-        return f"{stable(type(value))}({stable(value.get_params(deep=False))})"
-    if hasattr(value, "rvs") and hasattr(value, "dist"):
-        return f"{value.dist.name}({stable(value.args)}, {stable(value.kwds)})"
-    if hasattr(value, "__code__"):
-        return f"{value.__module__}.{value.__qualname__} {_hash(value.__code__.co_code)}"
-    return f"{stable(type(value))} {_hash(value)}"
-
-
-def _hash(value: Any) -> str:
+def _open_regular(path: str, flags: int) -> int:
+    """A descriptor. Opening a pipe would wait, and some devices act on being opened."""
+    with suppress(FileNotFoundError):
+        _check_regular(path, os.stat(path))
+    always = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.open(path, flags | always, 0o666)
     try:
-        return joblib.hash(value)
-    except Exception:  # it cannot be pickled
-        return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+        _check_regular(path, os.fstat(file))
+    except BaseException:
+        os.close(file)
+        raise
+    return file
 
 
-def fingerprint_of_data(*parts: Any) -> str:
-    """One hash of X, y, splits, fit parameters."""
-    return joblib.hash(parts)
+def _check_regular(path: str, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(
+            f"{path} is a folder, a pipe or a device, and a journal is a regular file; "
+            "nothing was changed, pass another path"
+        )
+
+
+# Network file systems that have no locks say so in one of these ways.
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.ENOSYS)}
+
+
+def _lock(file: int, path: str) -> int | None:
+    """Lock the file while it is open, or make a companion file, whose descriptor is returned."""
+    if fcntl is None:
+        return _make_companion(_companion_of(path))
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _in_use(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return _make_companion(_companion_of(path))
+    return None
+
+
+def _in_use(path: str, remedy: str = "") -> BlockingIOError:
+    message = "another process is using the journal, or another thread; give each its own"
+    return BlockingIOError(errno.EWOULDBLOCK, message + remedy, path)
+
+
+def _companion_of(path: str) -> str:
+    return path + ".lock"
+
+
+def _make_companion(path: str) -> int:
+    """A file that only one can make, and that names its maker: host and process."""
+    try:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    except FileExistsError:
+        if not _is_left_behind(path):
+            raise _in_use(path, ", or delete this file if that is not so") from None
+        return _make_companion(path)
+    os.write(file, f"{socket.gethostname()} {os.getpid()}\n".encode())
+    return file
+
+
+def _is_left_behind(path: str) -> bool:
+    """Remove a companion file whose maker is gone; whether it was."""
+    try:
+        if os.name != "nt":  # there a file that is open cannot be removed, which tells as much
+            with open(path) as file:
+                host, pid = file.read().split()
+            if host != socket.gethostname() or _is_running(int(pid)):
+                return False
+        os.unlink(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True

@@ -1,0 +1,248 @@
+"""Fingerprints: texts that are equal for equal values in every process, and differ with the code.
+
+``stable`` reads a value. A function or class of an installed package goes by its name, and
+``versions`` tells the package's version. Any other is the user's own, may change from day to day,
+and goes by what it does: byte code, constants, default arguments and closure of a function, bases
+and members of a class, and whatever functions, classes and constants of its module it refers to.
+Comments, line numbers, files, addresses in memory and the name of the user's module do not count:
+that is ``__main__`` one day and another the next.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import dis
+import re
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import PurePath
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+import joblib
+import numpy as np
+
+
+def stable(value: Any) -> str:
+    """A text that is the same for equal values in every process.
+
+    Parameters
+    ----------
+    value : object
+        Numbers, containers, arrays, estimators, distributions, functions, classes.
+
+    Returns
+    -------
+    text : str
+        Readable as far as it can be; of code and arrays a hash.
+    """
+    return _Reading().text(value)
+
+
+def versions(*values: Any) -> dict[str, str]:
+    """The versions that values depend on.
+
+    Parameters
+    ----------
+    *values : object
+        Estimators, scorers, functions, spaces.
+
+    Returns
+    -------
+    versions : dict of str to str
+        Of Python (the minor version, which byte code is of), NumPy, SciPy, scikit-learn, and the
+        packages whose functions and classes are in the values; by the names that are imported.
+    """
+    reading = _Reading()
+    for value in values:
+        reading.text(value)
+    packages = sorted({"numpy", "scipy", "sklearn"} | reading.packages)
+    python = ".".join(map(str, sys.version_info[:2]))
+    return {"python": python, **{package: _version(package) for package in packages}}
+
+
+def fingerprint_of_data(*parts: Any) -> str:
+    """One hash of X, y, splits, fit parameters."""
+    return joblib.hash(parts)
+
+
+class _Reading:
+    """One reading of a value: its text, and what was met on the way."""
+
+    def __init__(self) -> None:
+        # The user's functions and classes by their ids. One that is met again, as in a recursion,
+        # goes by its number; it is held here so that nobody else gets its id.
+        self.met: dict[int, tuple[int, Any]] = {}
+        self.within: set[int] = set()  # objects that are being read, which may hold themselves
+        self.packages: set[str] = set()
+
+    def text(self, value: Any) -> str:
+        if isinstance(value, np.generic):
+            return repr(value.item())
+        if isinstance(value, _PLAIN):
+            return repr(value)
+        if isinstance(value, Mapping):
+            items = sorted((self.text(key), key) for key in value)
+            return "{" + ", ".join(f"{text}: {self.text(value[key])}" for text, key in items) + "}"
+        if isinstance(value, (list, tuple)):
+            return "[" + ", ".join(map(self.text, value)) + "]"
+        if isinstance(value, (set, frozenset)):
+            return "{" + ", ".join(sorted(map(self._text_apart, value))) + "}"
+        if isinstance(value, (type, FunctionType, ModuleType)):
+            return self._text_of_named(value)
+        return self._text_of_object(value)
+
+    def _text_apart(self, value: Any) -> str:
+        """As if it came first: the order of a set differs from process to process."""
+        before = self.met
+        self.met = dict(before)
+        text = self.text(value)
+        self.met = before
+        return text
+
+    def _text_of_named(self, value: Any) -> str:
+        """A class, function or module: by name if it is installed, else by what it does."""
+        module = value.__name__ if isinstance(value, ModuleType) else value.__module__
+        name = getattr(value, "__qualname__", "")
+        # Functions that were made within another, and lambdas, share their names.
+        if _is_installed(module) and "<" not in name:
+            self.packages |= {module.partition(".")[0]} - sys.stdlib_module_names
+            return f"{module}.{name}".rstrip(".")
+        if isinstance(value, ModuleType):
+            return f"module {module}"
+        if id(value) in self.met:
+            return f"{name} #{self.met[id(value)][0]}"
+        self.met[id(value)] = len(self.met), value
+        parts = self._class(value) if isinstance(value, type) else self._function(value)
+        return f"{name} {_hash(self.text(parts))[:16]}"
+
+    def _class(self, value: type) -> list[Any]:
+        """Bases and members, without the numbers that its own methods assign: these count calls."""
+        members = {n: m for n, m in vars(value).items() if n not in _ASIDE and _is_fixed(m)}
+        codes = [m.__code__ for m in members.values() if isinstance(m, FunctionType)]
+        assigned = _names(codes, "STORE_ATTR")
+        return [value.__bases__, {n: m for n, m in members.items() if n not in assigned}]
+
+    def _function(self, value: FunctionType) -> list[Any]:
+        cells = [_content(cell) for cell in value.__closure__ or ()]
+        code = self._code(value.__code__)
+        return [code, value.__defaults__, value.__kwdefaults__, cells, _used(value)]
+
+    def _code(self, code: CodeType) -> str:
+        constants = [self._code(c) if isinstance(c, CodeType) else c for c in code.co_consts]
+        names = code.co_names, code.co_varnames, code.co_freevars
+        return _hash(self.text([code.co_code, code.co_exceptiontable, constants, names]))
+
+    def _text_of_object(self, value: Any) -> str:
+        if hasattr(value, "rvs") and hasattr(value, "dist"):
+            of = type(value.dist)
+            name = value.dist.name if _is_installed(of.__module__) else self.text(of)
+            return f"{name}({self.text(value.args)}, {self.text(value.kwds)})"
+        kind = self.text(type(value))
+        if hasattr(value, "get_params"):
+            return f"{kind}({self.text(value.get_params(deep=False))})"
+        for parts in _PARTS:
+            if all(hasattr(value, part) for part in parts):
+                return f"{kind}{self.text([getattr(value, part) for part in parts])}"
+        if not _pickles_as_attributes(type(value)) or id(value) in self.within:
+            return f"{kind} {_hash(value)}"
+        self.within.add(id(value))
+        text = f"{kind}({self.text(value.__getstate__())})"
+        self.within.remove(id(value))
+        return text
+
+
+_PLAIN = (str, bytes, bool, int, float, complex, type(None), type(...))
+
+# Objects that hold functions, by the attributes that these have: `functools.partial`, methods,
+# `property`, and whatever a decorator made (a cache, a compiled function, `classmethod`).
+_PARTS = [
+    ("func", "args", "keywords"),
+    ("__func__", "__self__"),
+    ("fget", "fset", "fdel"),
+    ("__wrapped__",),
+]
+
+# Members of a class that say where and how it was written.
+_ASIDE = {
+    "__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
+}  # fmt: skip
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether it is code, or a constant; a list or an array of a module may change at any time."""
+    if isinstance(value, (tuple, frozenset)):
+        return all(map(_is_fixed, value))
+    is_code = callable(value) or hasattr(type(value), "__get__") or hasattr(value, "get_params")
+    return is_code or isinstance(value, (*_PLAIN, ModuleType))
+
+
+def _used(function: FunctionType) -> dict[str, Any]:
+    """What a function refers to by names of its module, and of the user's modules named there."""
+    code, module = [function.__code__], function.__globals__
+    names = _names(code, "LOAD_GLOBAL", "LOAD_NAME") - _names(code, "STORE_GLOBAL")
+    used = {name: module[name] for name in names if name in module and _is_fixed(module[name])}
+    attributes = _names(code, "LOAD_ATTR", "LOAD_METHOD")
+    for name, value in list(used.items()):
+        if isinstance(value, ModuleType) and not _is_installed(value.__name__):
+            own = vars(value)
+            found = {a: own[a] for a in attributes if a in own and _is_fixed(own[a])}
+            used |= {f"{name}.{a}": member for a, member in found.items()}
+    return used
+
+
+def _names(codes: Iterable[Any], *operations: str) -> set[str]:
+    """The names on which code, and what is defined within it, does one of some operations."""
+    names: set[str] = set()
+    for code in codes:
+        done = dis.get_instructions(code)
+        names |= {step.argval for step in done if step.opname in operations}
+        names |= _names((c for c in code.co_consts if isinstance(c, CodeType)), *operations)
+    return names
+
+
+def _content(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return None
+
+
+def _pickles_as_attributes(kind: type) -> bool:
+    """Whether its instances have nothing but attributes, so that these can be read one by one."""
+    own = [getattr(kind, name) is not getattr(object, name) for name in _PICKLING]
+    return not any(own) and kind not in copyreg.dispatch_table
+
+
+_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__")
+
+
+def _hash(value: Any) -> str:
+    try:
+        return joblib.hash(value)
+    except Exception:  # it cannot be pickled
+        return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(value))
+
+
+_STANDARD_LIBRARY = tuple(sysconfig.get_path(name) for name in ("stdlib", "platstdlib"))
+
+
+def _is_installed(module: str | None) -> bool:
+    """Whether a module is of the standard library or of an installed package."""
+    if module is None or module == "__main__":
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None:
+        return module.partition(".")[0] in sys.stdlib_module_names
+    of_packages = {"site-packages", "dist-packages"} & set(PurePath(file).parts)
+    return bool(of_packages) or file.startswith(_STANDARD_LIBRARY)
+
+
+def _version(package: str) -> str:
+    version = getattr(sys.modules.get(package), "__version__", None)
+    if version is None:
+        distributions = metadata.packages_distributions().get(package, [])
+        version = ", ".join(map(metadata.version, sorted(set(distributions))))
+    return str(version)
