@@ -18,7 +18,8 @@ from typing import Any
 
 from sklearn.base import clone
 
-from skhalving.continuation import Families, Family, Models, family_of, growing
+from skhalving.continuation import Models, family_of, growing
+from skhalving.families import Families, Family
 from skhalving.resource import Parameter, Part, Rows
 from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
 

@@ -34,8 +34,9 @@ from sklearn.utils.multiclass import type_of_target
 
 from skhalving import schedule as plans
 from skhalving import space as spaces
-from skhalving.continuation import FAMILIES, Models, family_of
+from skhalving.continuation import Models, family_of
 from skhalving.evaluate import Evaluate, TimeLimit
+from skhalving.families import FAMILIES
 from skhalving.html import summary_html
 from skhalving.journal import Journal, fingerprint_of_data, stable
 from skhalving.race import Race
