@@ -29,6 +29,8 @@ from sklearn.ensemble import (
 from sklearn.linear_model import Perceptron, SGDClassifier, SGDOneClassSVM, SGDRegressor
 from sklearn.model_selection import KFold, cross_val_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from skhalving import SuccessiveHalvingSearchCV
@@ -116,10 +118,10 @@ def test_totals_are_exact(model):
 
 
 # GradientBoosting stops before 30, between 30 and 90, at 30 itself, or not at all; Hist as well.
-GRADIENT = [{"n_iter_no_change": n, "learning_rate": r} for n in (2, 5) for r in (0.03, 0.1, 0.5)]
-HIST = [{"n_iter_no_change": n, "learning_rate": r} for n in (2, 5, 40) for r in (0.03, 0.1, 0.5)]
+GRADIENT = [{"n_iter_no_change": n, "learning_rate": r} for n in (2, 5) for r in (0.03, 0.5)]
+HIST = [{"n_iter_no_change": n, "learning_rate": r} for n in (2, 5, 40) for r in (0.03, 0.5)]
 STOPPING = [
-    *(GradientBoostingClassifier(random_state=0, **options) for options in GRADIENT),
+    *(GradientBoostingClassifier(random_state=0, max_depth=2, **options) for options in GRADIENT),
     *(GradientBoostingRegressor(random_state=0, subsample=0.8, **options) for options in GRADIENT),
     *(
         cls(random_state=0, early_stopping=True, max_features=0.5, **options)
@@ -478,3 +480,25 @@ def test_catboost_goes_on_as_from_a_file():
     family.grow(model, 0, 30, *REAL)
     family.grow(model, 30, 90, *REAL)
     np.testing.assert_array_equal(model.predict(X_real), by_file.predict(X_real))
+
+
+@quiet_lightgbm
+@pytest.mark.parametrize("package", ["xgboost", "lightgbm", "catboost"])
+def test_boosters_in_a_search_have_as_many_trees_as_the_resource(package):
+    """At the end of a pipeline, told to go on; read from the booster itself."""
+    model = booster(package, "Classifier", RATE)
+    search = SuccessiveHalvingSearchCV(
+        Pipeline([("scale", StandardScaler()), ("model", model)]),
+        {"model__max_depth": [1, 2, 3]},
+        resource="model__n_estimators",
+        min_resources=6,
+        max_resources=18,
+        cv=KFold(2),
+        scoring=lambda pipe, X, y: n_trees(pipe[-1]),
+        continue_training=True,
+        refit=False,
+    ).fit(X, y)
+    assert search.cv_results_["continued"].any()
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], search.cv_results_["n_resources"]
+    )
