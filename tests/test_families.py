@@ -493,6 +493,7 @@ def test_boosters_in_a_search_have_as_many_trees_as_the_resource(package):
         resource="model__n_estimators",
         min_resources=6,
         max_resources=18,
+        folds="all",
         cv=KFold(2),
         scoring=lambda pipe, X, y: n_trees(pipe[-1]),
         continue_training=True,

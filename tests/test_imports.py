@@ -11,7 +11,8 @@ PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
     "__init__", "search", "functions", "work", "html", "display", "run", "results", "evaluate",
-    "journal", "continuation", "families", "timeout", "resource", "space", "race", "schedule", "task",
+    "journal", "continuation", "families", "timeout", "resource",
+    "space", "race", "schedule", "task",
     "pickling", "workers", "sklearn_private",
 ]  # fmt: skip
 STANDARD_LIBRARY_ONLY = ["schedule", "race"]
