@@ -1,7 +1,7 @@
 """Hyperband and successive halving as scikit-learn search estimators."""
 
-from skhalving.families import register_continuation
 from skhalving.display import HalvingDisplay
+from skhalving.families import register_continuation
 from skhalving.functions import Result, hyperband, successive_halving
 from skhalving.schedule import Bracket, Level, Rung, Schedule, hyperband_schedule
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV

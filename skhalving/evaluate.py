@@ -14,8 +14,8 @@ from typing import Any
 
 from sklearn.base import clone
 
+from skhalving.continuation import family_of, growing
 from skhalving.families import Families, Family
-from skhalving.pipelines import family_of, growing
 from skhalving.resource import Cuts, Resource
 from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
 from skhalving.store import Store
@@ -141,9 +141,7 @@ class Evaluate:
         self.store.remove(task._replace(amount=had))
         # What the level really cost: reading and writing the model are part of it.
         seconds += time.perf_counter() - start
-        return replace(
-            outcome, fit_time=outcome.fit_time + seconds, continued=had > 0, fault=fault
-        )
+        return replace(outcome, fit_time=outcome.fit_time + seconds, continued=had > 0, fault=fault)
 
 
 def outcome_of(result: Mapping[str, Any]) -> Outcome:

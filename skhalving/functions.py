@@ -191,9 +191,7 @@ def successive_halving(
         raise ValueError("configurations is empty; give at least one")
     levels = plans.ladder(max_resources, min_resources, factor)
     schedule = plans.published_bracket(levels, factor, len(configurations))
-    return _search(
-        objective, stateful, configurations, schedule, maximize, n_jobs, verbose
-    )
+    return _search(objective, stateful, configurations, schedule, maximize, n_jobs, verbose)
 
 
 def hyperband(
@@ -304,9 +302,7 @@ def hyperband(
         configurations, schedule = spaces.fill(
             lambda n: plans.published(levels, factor, n), space, wanted, rng
         )
-    return _search(
-        objective, stateful, configurations, schedule, maximize, n_jobs, verbose
-    )
+    return _search(objective, stateful, configurations, schedule, maximize, n_jobs, verbose)
 
 
 @dataclass(frozen=True)
@@ -442,11 +438,13 @@ def _warn_or_raise_about(outcomes: list[Outcome]) -> None:
     failed = [o for o in outcomes if np.isnan(o.scores.get("score", np.nan))]
     if failed:
         first = next((o.error for o in failed if o.error is not None), "it returned NaN")
-        message = f"{len(failed)} of {len(outcomes)} evaluations failed; the first of them:\n{first}"
+        message = (
+            f"{len(failed)} of {len(outcomes)} evaluations failed; the first of them:\n{first}"
+        )
         if len(failed) == len(outcomes):
             raise ValueError(message)
         warnings.warn(message, FitFailedWarning, stacklevel=4)
-    if faults := {outcome.fault for outcome in outcomes} - {None}:
+    if faults := {o.fault for o in outcomes if o.fault}:
         warnings.warn(
             "Some configurations started from scratch, since their state could not be kept "
             f"between rungs: {'; '.join(sorted(faults))}",

@@ -5,8 +5,8 @@ or more tasks, one for each fold. Their outcomes are known by task, so a fold th
 scored on at the same amount is never run again, nor is what a journal knows.
 
 As many batches are in flight as there are workers, and the next is chosen when one returns; no rung
-waits for another bracket's. When a worker dies, each task that it may have had runs again alone; one
-that ends two processes in that way has failed.
+waits for another bracket's. When a worker dies, each task that it may have had runs again alone;
+one that ends two processes in that way has failed.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def run(
         Arguments of ``joblib.Parallel``. One engine serves the whole race: a fresh one would write
         the data out again.
     """
-    loop = _Loop(race, work, known, Watchers(race.schedule, [pace, *watchers]), pace)
+    loop = _Loop(race, work, known, Watchers(race.schedule, watchers), pace)
     with engine(**parallel) as workers:
         while True:
             while workers.n_free > 0 and (tasks := loop.take(workers)):
@@ -213,6 +213,7 @@ class _Loop:
         if task in self.suspects:
             self.suspects.remove(task)
         trials = self.waiting.pop(task)
+        self.pace.arrived(task, outcome)
         self.watchers.arrived(trials[0], task, outcome)
         self.known[task] = outcome
         for trial in trials:
@@ -238,7 +239,7 @@ class _Loop:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the evaluations of a search have in common: how to evaluate, and this thread's settings."""
+    """What evaluations have in common: how they go, and the settings of this thread."""
 
     evaluate: Callable[..., Outcome]
     parent: int

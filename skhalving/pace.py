@@ -1,7 +1,8 @@
 """What evaluations take: from it follow the size of a batch, the end of time, and the time left.
 
 The seconds of evaluations are measured where they ran, so the start of worker processes is not in
-them. The clock is this process's own; those of other machines do not matter. This room knows nothing of scores.
+them. The clock is this process's own; those of other machines do not matter. This room knows
+nothing of scores.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ import time
 from collections.abc import Mapping
 from math import inf
 
-from skhalving.progress import Watcher
-from skhalving.race import Trial
 from skhalving.schedule import Schedule
 from skhalving.task import Outcome, Task
 
@@ -19,7 +18,7 @@ from skhalving.task import Outcome, Task
 _LEAST_SECONDS = 1e-3
 
 
-class Pace(Watcher):
+class Pace:
     """The time of one search.
 
     Parameters
@@ -46,7 +45,8 @@ class Pace(Watcher):
         self._seconds: dict[int, float] = {}
         self._slowest: dict[int, float] = {}  # of fits alone
 
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+    def arrived(self, task: Task, outcome: Outcome) -> None:
+        """Note what an evaluation took."""
         amount = task.amount
         self._n[amount] = self._n.get(amount, 0) + 1
         self._seconds[amount] = self._seconds.get(amount, 0.0) + outcome.seconds
@@ -84,9 +84,7 @@ class Pace(Watcher):
         most = batch_seconds / max(_LEAST_SECONDS, seconds)
         return max(1, int(min(most, max(n_tasks / (2 * self.n_workers), most / 10))))
 
-    def seconds_above(
-        self, schedule: Schedule, level: int, evaluated: Mapping[int, int]
-    ) -> float:
+    def seconds_above(self, schedule: Schedule, level: int, evaluated: Mapping[int, int]) -> float:
         """Estimated seconds until the end of a search, from the end of one of its levels on.
 
         ``evaluated`` counts the evaluations of each level so far.

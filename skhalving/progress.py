@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skhalving.journal import Journal, Record
+from skhalving.pace import Pace
 from skhalving.race import Move, Race, Trial
 from skhalving.schedule import Schedule
+from skhalving.sklearn_private import Callbacks
 from skhalving.store import Store
 from skhalving.task import Outcome, Task
-
-if TYPE_CHECKING:
-    from skhalving.pace import Pace
 
 
 class Watcher:
@@ -77,6 +76,10 @@ class Watchers:
             watcher.ended(level)
 
 
+class SklearnCallbacks(Callbacks, Watcher):
+    """scikit-learn's callbacks, told as all watchers are."""
+
+
 class Log(Watcher):
     """Prints a line a level: how many, with how much, the best, the time so far and to come."""
 
@@ -109,7 +112,9 @@ class EachLog(Watcher):
         self._unit, self._params = unit, params
 
     def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        params = ", ".join(f"{name}={value}" for name, value in self._params[task.candidate].items())
+        params = ", ".join(
+            f"{name}={value}" for name, value in self._params[task.candidate].items()
+        )
         scores = ", ".join(f"{name} {score:.4g}" for name, score in outcome.scores.items())
         print(
             f"bracket {trial.bracket}, level {trial.level + 1}, {self._unit}={task.amount}, "

@@ -186,7 +186,8 @@ class Rows:
                 in_order = self._in_order(part, classes, rng)
                 sizes = [max(least, a * len(part) // self._n_samples) for a in n_folds]
                 prefixes.append([np.sort(in_order[:size]) for size in sizes])
-            cut.update({(fold, a): both for a, both in zip(n_folds, zip(*prefixes), strict=True)})
+            for amount, *both in zip(n_folds, *prefixes, strict=True):
+                cut[fold, amount] = both[0], both[1]
         return Cuts(splits, cut, FEW * self._n_samples)
 
     def _in_order(

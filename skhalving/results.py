@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ def cv_results(
         "n_folds": np.array([len(folds) for folds in outcomes]),
     }
     for name in ("fit_time", "score_time"):
-        times = _by_split(outcomes, n_splits, lambda o, name=name: getattr(o, name))
+        times = _by_split(outcomes, n_splits, attrgetter(name))
         results[f"mean_{name}"], results[f"std_{name}"] = _mean_and_std(outcomes, times)
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)

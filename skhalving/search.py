@@ -33,21 +33,20 @@ from sklearn.utils.multiclass import type_of_target
 
 from skhalving import schedule as schedules
 from skhalving import space as spaces
+from skhalving.continuation import family_of
 from skhalving.evaluate import Evaluate
 from skhalving.families import FAMILIES
 from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace
-from skhalving.pipelines import family_of
-from skhalving.progress import Cleaner, EachLog, Log, Recorder, Watcher
+from skhalving.progress import Cleaner, EachLog, Log, Recorder, SklearnCallbacks, Watcher
 from skhalving.race import Race, Trial
 from skhalving.resource import Resource, in_half, resource_of
 from skhalving.results import cv_results
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
     BaseSearchCV,
-    Callbacks,
     Interval,
     StrOptions,
     _check_method_params,
@@ -212,12 +211,13 @@ class _HalvingSearchCV(BaseSearchCV):
             seed = self._seed(journal)
             checked = self._check(X, y, params, seed)
             self._describe(checked)
-            texts, known = [], {}
+            texts: list[str] = []
+            known: dict[Task, Outcome] = {}
             if journal is not None:
                 journal.begin(seed, self._fingerprint(checked))
                 texts, known = self._known(journal, checked.candidates)
             store = Store(stack.enter_context(temporary_folder()))
-            callbacks = Callbacks(self, checked.X, checked.y, checked.params)
+            callbacks = SklearnCallbacks(self, checked.X, checked.y, checked.params)
             work = self._work(checked, store, callbacks, seed)
             race = Race(checked.schedule)
             pace = self._pace(checked, start)
@@ -382,7 +382,7 @@ class _HalvingSearchCV(BaseSearchCV):
         steps = [n_splits]
         if self.folds == "grow":
             steps = schedules.fold_steps(n_splits, self.factor)
-        bottom = self.min_resources
+        bottom: Any = self.min_resources
         if bottom == "auto":
             least = resource.least(n_splits)
             bottom = schedules.auto_min_resources(top, least, self.factor, len(steps))
@@ -468,7 +468,7 @@ class _HalvingSearchCV(BaseSearchCV):
     # -- 3. the race ----------------------------------------------------------------------------
 
     def _work(
-        self, checked: _Checked, store: Store, callbacks: Callbacks, seed: int
+        self, checked: _Checked, store: Store, callbacks: SklearnCallbacks, seed: int
     ) -> _SearchWork:
         levels, order = checked.schedule.levels, checked.order
         limit = None
@@ -540,7 +540,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self._tabulate(race, work, known)
         if not whole:
             self._warn_about_time(race)
-        if faults := {outcome.fault for outcome in known.values()} - {None}:
+        if faults := {o.fault for o in known.values() if o.fault}:
             warnings.warn(
                 "Training started from scratch on some rungs, since a model could not be kept "
                 f"between them: {'; '.join(sorted(faults))}",
@@ -612,7 +612,7 @@ class _HalvingSearchCV(BaseSearchCV):
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, checked: _Checked, callbacks: Callbacks) -> None:
+    def _refit(self, checked: _Checked, callbacks: SklearnCallbacks) -> None:
         # Parameters may be estimators; they are cloned so that those searched stay unfitted.
         best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         start = time.time()
@@ -645,7 +645,7 @@ class _SearchWork:
     candidates: list[dict[str, Any]]
     order: list[int]
     evaluate: Evaluate
-    callbacks: Callbacks
+    callbacks: SklearnCallbacks
     metric: Callable[[Mapping[str, float]], str]
     error_score: Any
     parts: dict[tuple[int, int], Evaluate] = field(default_factory=dict)
@@ -710,9 +710,9 @@ def _raise_or_warn_about(outcomes: Sequence[Outcome], error_score: Any) -> None:
 class HyperbandSearchCV(_HalvingSearchCV):
     """Search with Hyperband: many candidates on little, the best of them on more.
 
-    Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive halving
-    run together: the first starts with many candidates on the least resource, the last with few on all
-    of it, so that nothing is staked on little resource telling good from bad.
+    Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive
+    halving run together: the first starts with many candidates on the least resource, the last with
+    few on all of it, so that nothing is staked on little resource telling good from bad.
 
     .. versionadded:: 0.1
 
@@ -722,20 +722,20 @@ class HyperbandSearchCV(_HalvingSearchCV):
         With a ``score`` method, unless ``scoring`` is given. Cloned for every evaluation.
 
     param_distributions : dict or list of dict, default=None
-        Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``). A
-        space of lists alone is a grid: every point enters once. Anything else is sampled, each
+        Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``).
+        A space of lists alone is a grid: every point enters once. Anything else is sampled, each
         configuration once.
 
     param_grid : dict or list of dict, default=None
         The same under the name that ``GridSearchCV`` has for it. Exactly one of the two is given.
 
     resource : str, default="n_samples"
-        What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or an
-        integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
+        What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or
+        an integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
 
     min_resources : int or "auto", default="auto"
-        The least that any rung gives, in rows or units of the parameter. "auto": what makes four levels
-        in all, and for rows never fewer than two of each class for each fold.
+        The least that any rung gives, in rows or units of the parameter. "auto": what makes four
+        levels in all, and for rows never fewer than two of each class for each fold.
 
     max_resources : int or "auto", default="auto"
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
@@ -744,36 +744,36 @@ class HyperbandSearchCV(_HalvingSearchCV):
         One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int or "auto", default="auto"
-        Candidates in all. "auto": every point of a grid, else as many as Hyperband asks for. Fewer than a bracket needs to
-        fill its lowest rungs start on a higher one.
+        Candidates in all. "auto": every point of a grid, else as many as Hyperband asks for. Fewer
+        than a bracket needs to fill its lowest rungs start on a higher one.
 
     folds : {"grow", "all"}, default="grow"
-        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all of
-        them at full resource and keeps the score of the first. "all": every rung has all folds, as
-        published.
+        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
+        of them at full resource and keeps the score of the first. "all": every rung has all folds,
+        as published.
 
     continue_training : bool or "auto", default="auto"
-        Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
-        "auto": where it is known how (see :func:`register_continuation`) and pays. True: also epochs of
-        SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data costs more than it
-        saves; an error where it is not known how. False: every rung starts from scratch.
-        ``best_estimator_`` is always fitted from scratch.
+        Whether a promoted candidate goes on from its fitted model where ``resource`` is a
+        parameter. "auto": where it is known how (see :func:`register_continuation`) and pays. True:
+        also epochs of SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data
+        costs more than it saves; an error where it is not known how. False: every rung starts from
+        scratch. ``best_estimator_`` is always fitted from scratch.
 
     scoring : str, callable, list, tuple, dict or None, default=None
-        As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,
-        or by the first where ``refit`` is a callable or False.
+        As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
+        names, or by the first where ``refit`` is a callable or False.
 
     n_jobs : int, default=None
-        Evaluations at a time, through joblib and whatever backend is active. The results are the same
-        for every value.
+        Evaluations at a time, through joblib and whatever backend is active. The results are the
+        same for every value.
 
     refit : bool, str or callable, default=True
-        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone, and
-        returns a position among them.
+        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone,
+        and returns a position among them.
 
     cv : int, cross-validation generator or iterable, default=None
-        As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are made
-        once. One that shuffles without a seed gets the search's.
+        As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are
+        made once. One that shuffles without a seed gets the search's.
 
     verbose : int, default=0
         Above 0: a line for each level. Above 1: also one for each fit.
@@ -783,8 +783,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
-        Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
-        repeat.
+        Of the candidates and the subsamples. Not of the estimator: seed that as well for results
+        that repeat.
 
     journal : path-like, default=None
         A file that each finished evaluation is written to. Run again with the same file, the same
@@ -797,9 +797,9 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     fit_timeout : float, default=None
         Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
-        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on loky
-        the worker process is then ended, half as long again and a second later; with ``n_jobs=1`` it is
-        waited for. On backends that use threads it is an error.
+        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on
+        loky the worker process is then ended, half as long again and a second later; with
+        ``n_jobs=1`` it is waited for. On backends that use threads it is an error.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
@@ -810,11 +810,11 @@ class HyperbandSearchCV(_HalvingSearchCV):
     Attributes
     ----------
     cv_results_ : dict of str to ndarray of shape (n_rows,)
-        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
-        ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
-        ``continued`` (whether training went on from the rung below). Times are seconds. ``split*``
-        columns are NaN for folds that the rung did not use; means are over those used. ``rank_test_*``
-        compares the level first: rank 1 is the best at full resource.
+        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV``
+        and ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``,
+        ``n_folds`` and ``continued`` (whether training went on from the rung below). Times are
+        seconds. ``split*`` columns are NaN for folds that the rung did not use; means are over
+        those used. ``rank_test_*`` compares the level first: rank 1 is the best at full resource.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -835,8 +835,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
     Raises
     ------
     ValueError
-        From ``fit``, if an argument or the data does not allow the search; if every fit failed, with
-        the tracebacks; if the journal is that of another search, with what differs.
+        From ``fit``, if an argument or the data does not allow the search; if every fit failed,
+        with the tracebacks; if the journal is that of another search, with what differs.
     KeyboardInterrupt
         From ``fit``, with what is known so far in ``cv_results_``.
 
@@ -845,10 +845,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
     SuccessiveHalvingSearchCV : The most exploratory bracket alone; cheaper.
     hyperband : The same for a plain function.
 
-    References
-    ----------
-    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel Bandit-Based Approach to
-    Hyperparameter Optimization. JMLR 18, Algorithm 1.
+    References ---------- Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel
+    Bandit-Based Approach to Hyperparameter Optimization. JMLR 18, Algorithm 1.
 
     Examples
     --------
@@ -878,7 +876,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     """Search with successive halving: one bracket, from many candidates to the best.
 
     The most exploratory of the brackets that :class:`HyperbandSearchCV` runs. It finds more for its
-    cost where little resource already tells good candidates from bad, and nothing where it does not.
+    cost where little resource already tells good candidates from bad, and nothing where it does
+    not.
 
     .. versionadded:: 0.1
 
@@ -888,20 +887,20 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         With a ``score`` method, unless ``scoring`` is given. Cloned for every evaluation.
 
     param_distributions : dict or list of dict, default=None
-        Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``). A
-        space of lists alone is a grid: every point enters once. Anything else is sampled, each
+        Parameter names, as for ``set_params``, with lists or distributions (anything with ``rvs``).
+        A space of lists alone is a grid: every point enters once. Anything else is sampled, each
         configuration once.
 
     param_grid : dict or list of dict, default=None
         The same under the name that ``GridSearchCV`` has for it. Exactly one of the two is given.
 
     resource : str, default="n_samples"
-        What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or an
-        integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
+        What grows from rung to rung: ``"n_samples"``, the rows that a candidate is trained on, or
+        an integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
 
     min_resources : int or "auto", default="auto"
-        The least that any rung gives, in rows or units of the parameter. "auto": what makes four levels
-        in all, and for rows never fewer than two of each class for each fold.
+        The least that any rung gives, in rows or units of the parameter. "auto": what makes four
+        levels in all, and for rows never fewer than two of each class for each fold.
 
     max_resources : int or "auto", default="auto"
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
@@ -910,36 +909,36 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int or "auto", default="auto"
-        Candidates in all. "auto": every point of a grid, else ``factor**s`` for s steps of the ladder. Fewer than a bracket needs to
-        fill its lowest rungs start on a higher one.
+        Candidates in all. "auto": every point of a grid, else ``factor**s`` for s steps of the
+        ladder. Fewer than a bracket needs to fill its lowest rungs start on a higher one.
 
     folds : {"grow", "all"}, default="grow"
-        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all of
-        them at full resource and keeps the score of the first. "all": every rung has all folds, as
-        published.
+        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
+        of them at full resource and keeps the score of the first. "all": every rung has all folds,
+        as published.
 
     continue_training : bool or "auto", default="auto"
-        Whether a promoted candidate goes on from its fitted model where ``resource`` is a parameter.
-        "auto": where it is known how (see :func:`register_continuation`) and pays. True: also epochs of
-        SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data costs more than it
-        saves; an error where it is not known how. False: every rung starts from scratch.
-        ``best_estimator_`` is always fitted from scratch.
+        Whether a promoted candidate goes on from its fitted model where ``resource`` is a
+        parameter. "auto": where it is known how (see :func:`register_continuation`) and pays. True:
+        also epochs of SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data
+        costs more than it saves; an error where it is not known how. False: every rung starts from
+        scratch. ``best_estimator_`` is always fitted from scratch.
 
     scoring : str, callable, list, tuple, dict or None, default=None
-        As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit`` names,
-        or by the first where ``refit`` is a callable or False.
+        As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
+        names, or by the first where ``refit`` is a callable or False.
 
     n_jobs : int, default=None
-        Evaluations at a time, through joblib and whatever backend is active. The results are the same
-        for every value.
+        Evaluations at a time, through joblib and whatever backend is active. The results are the
+        same for every value.
 
     refit : bool, str or callable, default=True
-        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone, and
-        returns a position among them.
+        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone,
+        and returns a position among them.
 
     cv : int, cross-validation generator or iterable, default=None
-        As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are made
-        once. One that shuffles without a seed gets the search's.
+        As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are
+        made once. One that shuffles without a seed gets the search's.
 
     verbose : int, default=0
         Above 0: a line for each level. Above 1: also one for each fit.
@@ -949,8 +948,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
-        Of the candidates and the subsamples. Not of the estimator: seed that as well for results that
-        repeat.
+        Of the candidates and the subsamples. Not of the estimator: seed that as well for results
+        that repeat.
 
     journal : path-like, default=None
         A file that each finished evaluation is written to. Run again with the same file, the same
@@ -963,9 +962,9 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     fit_timeout : float, default=None
         Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
-        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on loky
-        the worker process is then ended, half as long again and a second later; with ``n_jobs=1`` it is
-        waited for. On backends that use threads it is an error.
+        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on
+        loky the worker process is then ended, half as long again and a second later; with
+        ``n_jobs=1`` it is waited for. On backends that use threads it is an error.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
@@ -976,11 +975,11 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     Attributes
     ----------
     cv_results_ : dict of str to ndarray of shape (n_rows,)
-        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV`` and
-        ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``, ``n_folds`` and
-        ``continued`` (whether training went on from the rung below). Times are seconds. ``split*``
-        columns are NaN for folds that the rung did not use; means are over those used. ``rank_test_*``
-        compares the level first: rank 1 is the best at full resource.
+        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV``
+        and ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``,
+        ``n_folds`` and ``continued`` (whether training went on from the rung below). Times are
+        seconds. ``split*`` columns are NaN for folds that the rung did not use; means are over
+        those used. ``rank_test_*`` compares the level first: rank 1 is the best at full resource.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -1001,8 +1000,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     Raises
     ------
     ValueError
-        From ``fit``, if an argument or the data does not allow the search; if every fit failed, with
-        the tracebacks; if the journal is that of another search, with what differs.
+        From ``fit``, if an argument or the data does not allow the search; if every fit failed,
+        with the tracebacks; if the journal is that of another search, with what differs.
     KeyboardInterrupt
         From ``fit``, with what is known so far in ``cv_results_``.
 
@@ -1011,11 +1010,10 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     HyperbandSearchCV : Also starts with fewer candidates on more.
     successive_halving : The same for a plain function.
 
-    References
-    ----------
-    Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
-    Optimization. AISTATS, Section 3. With a least and a largest amount of resource, as here: Li et al.
-    (2020). A System for Massively Parallel Hyperparameter Tuning. MLSys, Algorithm 1.
+    References ---------- Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and
+    Hyperparameter Optimization. AISTATS, Section 3. With a least and a largest amount of resource,
+    as here: Li et al. (2020). A System for Massively Parallel Hyperparameter Tuning. MLSys,
+    Algorithm 1.
 
     Examples
     --------

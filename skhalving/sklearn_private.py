@@ -33,7 +33,6 @@ from sklearn.utils.metaestimators import _safe_split
 # What counts as a row, and which fit parameters have one entry for each.
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from skhalving.progress import Watcher
 from skhalving.race import Trial
 from skhalving.task import Task
 
@@ -50,10 +49,22 @@ __all__ = [
     "_safe_split",
     "_warn_or_raise_about_fit_failures",
     "_yield_masked_array_for_each_param",
+    "would_stop",
 ]
 
 
-class Callbacks(Watcher):
+def would_stop(model: Any) -> bool:
+    """Whether a fitted HistGradientBoosting* has trained until its early stopping.
+
+    ``_should_stop`` is its own rule; ``n_iter_ < max_iter`` misses a stop at the very last
+    iteration, and under ``warm_start`` the rule is looked at only after one more.
+    """
+    validated = model.validation_score_
+    scores = validated if len(validated) else model.train_score_
+    return bool(model.do_early_stopping_ and model._should_stop(scores))
+
+
+class Callbacks:
     """scikit-learn's callbacks around a search: a task for each level, a leaf for each fit.
 
     Without callbacks (or before scikit-learn 1.9) every method does nothing: a context pickles its

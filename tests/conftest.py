@@ -6,9 +6,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
-import pytest
-import sklearn
-from helpers import Remember, RememberTransformer
+import pytest  # noqa: E402
+import sklearn  # noqa: E402
+from helpers import Remember, RememberTransformer  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -4,42 +4,30 @@ import glob
 import os
 import sys
 import tempfile
-import warnings
 
 import joblib
 import numpy as np
 import pytest
-import sklearn.linear_model
 from scipy.stats import uniform
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
-    BaggingClassifier,
-    BaggingRegressor,
     ExtraTreesClassifier,
-    ExtraTreesRegressor,
     GradientBoostingClassifier,
-    GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
-    RandomTreesEmbedding,
 )
-from sklearn.linear_model import Perceptron, SGDClassifier, SGDOneClassSVM, SGDRegressor
+from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import KFold
-from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler, TargetEncoder
-from sklearn.tree import DecisionTreeClassifier
 
 from skhalving import (
     HyperbandSearchCV,
     SuccessiveHalvingSearchCV,
-    continuation,
+    families,
     register_continuation,
 )
 from skhalving.continuation import Models, family_of
@@ -90,8 +78,8 @@ def grow_counting(model, done, amount, X, y):
 @pytest.fixture
 def counting(monkeypatch):
     """Counting registered for one test, with its count at zero."""
-    monkeypatch.setattr(continuation, "FAMILIES", {})
-    monkeypatch.setattr("skhalving.search.FAMILIES", continuation.FAMILIES)
+    monkeypatch.setattr(families, "FAMILIES", {})
+    monkeypatch.setattr("skhalving.search.FAMILIES", families.FAMILIES)
     register_continuation(Counting, "n_steps", grow_counting)
     monkeypatch.setattr(Counting, "steps", 0)
 
@@ -111,7 +99,7 @@ def columns(search):
 def test_units_of_full_hyperband(counting, monkeypatch, continue_training, units):
     """R=81, factor 3: 1581 steps a fold where training goes on, 1902 from scratch."""
     monkeypatch.setattr(
-        "skhalving.search.family_of", lambda *args: family_of(*args, continuation.FAMILIES)
+        "skhalving.search.family_of", lambda *args: family_of(*args, families.FAMILIES)
     )
     search = HyperbandSearchCV(
         Counting(),
@@ -146,22 +134,7 @@ def test_the_first_fold_goes_on_and_new_folds_start_from_scratch(counting):
 
 
 DEPTHS = list(range(1, 10))
-TOTALS = [
-    (RandomForestClassifier(max_features=0.3, max_samples=0.5, random_state=0), "max_depth"),
-    (ExtraTreesClassifier(bootstrap=True, oob_score=True, random_state=0), "max_depth"),
-    (GradientBoostingClassifier(subsample=0.5, max_features=0.3, random_state=0), "max_depth"),
-    (GradientBoostingClassifier(n_iter_no_change=2, random_state=0), "max_depth"),
-    (BaggingClassifier(max_samples=0.5, max_features=0.5, random_state=0), "estimator__max_depth"),
-    (HistGradientBoostingClassifier(max_features=0.5, random_state=0), "max_depth"),
-    (HistGradientBoostingClassifier(early_stopping=True, random_state=0), "max_depth"),
-]
-REAL_TOTALS = [
-    (RandomForestRegressor(max_features=0.3, random_state=0), "max_depth"),
-    (ExtraTreesRegressor(max_features=0.3, random_state=0), "max_depth"),
-    (GradientBoostingRegressor(subsample=0.5, random_state=0), "max_depth"),
-    (BaggingRegressor(max_samples=0.5, random_state=0), "estimator__max_depth"),
-    (HistGradientBoostingRegressor(max_features=0.5, random_state=0), "max_depth"),
-]
+DEPTHS = list(range(1, 10))
 
 
 def from_scratch_and_continued(estimator, space, resource, data=(X, y), fit_params=(), **options):
@@ -182,171 +155,6 @@ def from_scratch_and_continued(estimator, space, resource, data=(X, y), fit_para
     assert not scratch.cv_results_["continued"].any()
     assert going_on.cv_results_["continued"].sum() > 0
     return scratch, going_on
-
-
-@pytest.mark.parametrize(("estimator", "parameter"), TOTALS + REAL_TOTALS, ids=str)
-def test_totals_are_equal(estimator, parameter):
-    """With an int seed every score is that of training from scratch, subsampling included."""
-    if isinstance(estimator, (BaggingClassifier, BaggingRegressor)):
-        tree = DecisionTreeClassifier if isinstance(estimator, BaggingClassifier) else None
-        from sklearn.tree import DecisionTreeRegressor
-
-        estimator.set_params(estimator=(tree or DecisionTreeRegressor)(random_state=0))
-    resource = "max_iter" if hasattr(estimator, "max_iter") else "n_estimators"
-    data = (X, y) if hasattr(estimator, "predict_proba") else (X_real, y_real)
-    space = {parameter: list(range(1, 10))}
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Some inputs do not have OOB scores")
-        scratch, going_on = from_scratch_and_continued(estimator, space, resource, data)
-    assert columns(going_on) == columns(scratch)
-
-
-@pytest.mark.parametrize(
-    ("estimator", "parameter"),
-    [
-        (IsolationForest(random_state=0), "max_features"),
-        (RandomTreesEmbedding(random_state=0), "max_depth"),
-    ],
-    ids=str,
-)
-def test_unsupervised_totals_are_equal(estimator, parameter):
-    """Also where there is no y."""
-
-    def n_trees_and_a_split(model, X, y=None):
-        return len(model.estimators_) + model.estimators_[-1].tree_.threshold[0] / 100
-
-    scratch, going_on = from_scratch_and_continued(
-        estimator, {parameter: DEPTHS}, "n_estimators", (X,), scoring=n_trees_and_a_split
-    )
-    assert columns(going_on) == columns(scratch)
-
-
-def epochs(model, X, y=None):
-    """What the model itself says it has seen, in epochs."""
-    if hasattr(model, "steps"):
-        model = model.steps[-1][1]
-    return len(model.loss_curve_) if hasattr(model, "solver") else (model.t_ - 1) / 120
-
-
-@pytest.mark.parametrize(
-    ("estimator", "parameter", "data"),
-    [
-        (SGDClassifier(random_state=0, average=True), "alpha", (X, y)),
-        (SGDRegressor(random_state=0, learning_rate="adaptive"), "alpha", (X_real, y_real)),
-        (SGDOneClassSVM(random_state=0), "nu", (X,)),
-        (Perceptron(random_state=0), "alpha", (X, y)),
-        (MLPClassifier(hidden_layer_sizes=5, random_state=0), "alpha", (X, y)),
-        (
-            MLPRegressor(hidden_layer_sizes=5, random_state=0, solver="sgd"),
-            "alpha",
-            (X_real, y_real),
-        ),
-        (
-            Pipeline([("s", StandardScaler()), ("m", SGDClassifier(random_state=0))]),
-            "m__alpha",
-            (X, y),
-        ),
-    ],
-    ids=str,
-)
-def test_epochs_seen_are_the_resource(estimator, parameter, data):
-    """Read from the model itself; and a model that is lost on the way makes no difference."""
-    resource = "m__max_iter" if isinstance(estimator, Pipeline) else "max_iter"
-    options = {"resource": resource, "max_resources": 18, "cv": KFold(2), "random_state": 0}
-    options["continue_training"] = True
-    search = SuccessiveHalvingSearchCV(
-        estimator,
-        {parameter: list(np.linspace(1e-4, 1e-2, 9))},
-        scoring=epochs,
-        refit=False,
-        **options,
-    ).fit(*data)
-    results = search.cv_results_
-    assert results["continued"].sum() >= 3
-    np.testing.assert_array_equal(results["mean_test_score"], results["n_resources"])
-
-
-@pytest.mark.parametrize(
-    "estimator",
-    [SGDClassifier(random_state=0), MLPClassifier(hidden_layer_sizes=5, random_state=0)],
-    ids=str,
-)
-def test_a_chain_of_epochs_is_the_same_in_any_pieces(estimator, monkeypatch):
-    """Where no model is found, the whole chain runs from scratch: equal scores, one warning."""
-    options = {"resource": "max_iter", "max_resources": 18, "random_state": 0, "refit": False}
-    options["continue_training"] = True
-
-    def search():
-        return SuccessiveHalvingSearchCV(
-            estimator, {"alpha": list(np.linspace(1e-4, 1, 9))}, **options
-        )
-
-    going_on = search().fit(X, y)
-    monkeypatch.setattr(Models, "load", lambda self, key: None)
-    with pytest.warns(
-        UserWarning, match="from scratch on some rungs.*the model was not found"
-    ) as w:
-        scratch = search().fit(X, y)
-    assert len(w) == 1
-    assert columns(going_on) == columns(scratch)
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        SGDClassifier(early_stopping=True),
-        SGDClassifier(class_weight="balanced"),
-        MLPClassifier(solver="lbfgs"),
-        MLPRegressor(early_stopping=True),
-        BaggingClassifier(oob_score=True),
-        DecisionTreeClassifier(),
-    ],
-    ids=str,
-)
-def test_what_cannot_go_on_is_left_alone(model):
-    """scikit-learn refuses these combinations; they start from scratch."""
-    resource = "n_estimators" if isinstance(model, BaggingClassifier) else "max_iter"
-    assert family_of(model, resource) is None
-
-
-@pytest.mark.parametrize("kind", ["Classifier", "Regressor"])
-def test_passive_aggressive_while_it_exists(kind):
-    """Deprecated in newer versions of scikit-learn, and an epoch family until it is gone."""
-    cls = getattr(sklearn.linear_model, f"PassiveAggressive{kind}", None)
-    if cls is None:
-        pytest.skip("this scikit-learn has no passive-aggressive models")
-    data = (X, y) if kind == "Classifier" else (X_real, y_real)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        search = SuccessiveHalvingSearchCV(
-            cls(random_state=0),
-            {"C": list(np.linspace(0.1, 1, 9))},
-            resource="max_iter",
-            max_resources=18,
-            cv=KFold(2),
-            scoring=epochs,
-            continue_training=True,
-            refit=False,
-        ).fit(*data)
-    results = search.cv_results_
-    assert results["continued"].any()
-    np.testing.assert_array_equal(results["mean_test_score"], results["n_resources"])
-
-
-@pytest.mark.parametrize("model", [SGDClassifier(random_state=0), MLPClassifier(random_state=0)])
-def test_auto_leaves_cheap_epochs_alone(model):
-    """One ``fit`` a rung is cheaper than a ``partial_fit`` an epoch, unless asked for by True."""
-    search = SuccessiveHalvingSearchCV(
-        model.set_params(tol=None) if isinstance(model, SGDClassifier) else model,
-        {"alpha": list(np.linspace(1e-4, 1, 9))},
-        resource="max_iter",
-        max_resources=18,
-        refit=False,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # stopped before convergence
-        assert not search.fit(X, y).cv_results_["continued"].any()
-    assert search.set_params(continue_training=True).fit(X, y).cv_results_["continued"].any()
 
 
 class CountingScaler(TransformerMixin, BaseEstimator):
@@ -481,6 +289,26 @@ def test_the_same_on_every_backend(backend):
         shared = HyperbandSearchCV(SGDClassifier(random_state=0), space, **options).fit(X, y)
     assert columns(shared) == columns(alone)
     assert (shared.cv_results_["continued"] == alone.cv_results_["continued"]).all()
+
+
+def test_a_lost_model_makes_no_difference(monkeypatch):
+    """Where none is found, the whole chain runs from scratch: equal scores, one warning."""
+    search = SuccessiveHalvingSearchCV(
+        SGDClassifier(random_state=0),
+        {"alpha": list(np.linspace(1e-4, 1, 9))},
+        resource="max_iter",
+        max_resources=18,
+        continue_training=True,
+        refit=False,
+        random_state=0,
+    )
+    going_on = columns(search.fit(X, y))
+    monkeypatch.setattr(Models, "load", lambda self, key: None)
+    lost = "from scratch on some rungs.*the model was not found"
+    with pytest.warns(UserWarning, match=lost) as caught:
+        search.fit(X, y)
+    assert len(caught) == 1
+    assert going_on == columns(search)
 
 
 def test_large_models_go_on_in_workers():
@@ -624,66 +452,6 @@ def test_the_best_is_refitted_from_scratch():
     assert len(best.estimators_) == 9
     expected = RandomForestClassifier(random_state=0, **search.best_params_).fit(X, y)
     np.testing.assert_array_equal(best.predict_proba(X), expected.predict_proba(X))
-
-
-BOOSTERS = ["xgboost", "lightgbm", "catboost"]
-
-
-def booster(package):
-    """(classifier, name of the parameter, trees in it)."""
-    module = pytest.importorskip(package, reason=f"{package} is an extra")
-    quiet = {"random_state": 0, "n_estimators": 18}
-    if package == "xgboost":
-        model = module.XGBClassifier(n_jobs=1, **quiet)
-        return model, lambda m: m.get_booster().num_boosted_rounds()
-    if package == "lightgbm":
-        model = module.LGBMClassifier(n_jobs=1, verbose=-1, min_child_samples=5, **quiet)
-        return model, lambda m: m.booster_.num_trees()
-    # Its defaults draw weights and perturb splits; without that it is exact as well.
-    plain = {"bootstrap_type": "No", "random_strength": 0, "boosting_type": "Plain"}
-    files = {"allow_writing_files": False, "silent": True, "thread_count": 1}
-    model = module.CatBoostClassifier(learning_rate=0.1, **plain, **files, **quiet)
-    return model, lambda m: m.tree_count_
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning:lightgbm", "ignore:X does not have valid feature")
-@pytest.mark.parametrize("piped", [False, True])
-@pytest.mark.parametrize("package", BOOSTERS)
-def test_boosters_have_as_many_trees_as_the_resource(package, piped):
-    """Read from the booster; and predictions agree with one fit, as no row or column is drawn."""
-    model, n_trees = booster(package)
-    probabilities = {}
-
-    def score(fitted, X, y):
-        last = fitted.steps[-1][1] if piped else fitted
-        key = (last.get_params()["max_depth"], n_trees(last), len(y))
-        probabilities[key] = fitted.predict_proba(X)
-        return n_trees(last) + np.mean(fitted.predict(X) == y) / 100
-
-    prefix = "m__" if piped else ""
-    estimator = Pipeline([("s", StandardScaler()), ("m", model)]) if piped else model
-    arguments = (estimator, {f"{prefix}max_depth": [1, 2, 3]}, f"{prefix}n_estimators")
-    options = {"scoring": score, "min_resources": 6, "folds": "all", "refit": False}
-    scratch = SuccessiveHalvingSearchCV(
-        *arguments[:2],
-        resource=arguments[2],
-        cv=KFold(2),
-        random_state=0,
-        max_resources=18,
-        continue_training=False,
-        **options,
-    ).fit(X, y)
-    at_once = dict(probabilities)
-    going_on = from_scratch_and_continued(*arguments, **options)[1]
-    np.testing.assert_array_equal(
-        np.floor(going_on.cv_results_["mean_test_score"]), going_on.cv_results_["n_resources"]
-    )
-    assert (
-        scratch.cv_results_["n_resources"].tolist() == going_on.cv_results_["n_resources"].tolist()
-    )
-    for key, expected in at_once.items():
-        if key in probabilities:
-            np.testing.assert_allclose(probabilities[key], expected, atol=0.02)
 
 
 def torch_net(torch):

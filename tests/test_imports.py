@@ -10,11 +10,11 @@ import skhalving
 PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
-    "__init__", "search", "functions", "work", "display", "run", "results", "evaluate",
-    "journal", "continuation", "resource", "space", "race", "schedule",
-    "pickling", "workers", "sklearn_private",
+    "__init__", "search", "functions", "display", "loop", "evaluate", "results", "engines",
+    "progress", "pace", "journal", "fingerprint", "store", "timeout", "continuation", "families",
+    "resource", "space", "sklearn_private", "race", "schedule", "task",
 ]  # fmt: skip
-STANDARD_LIBRARY_ONLY = ["schedule", "race"]
+STANDARD_LIBRARY_ONLY = ["schedule", "race", "task"]
 
 
 def imports(name):
@@ -50,11 +50,11 @@ def test_decisions_are_pure():
         assert not others & {"time", "os", "io", "random", "pathlib"}
 
 
-def test_one_file_knows_joblibs_parallel_and_one_opens_journals():
-    """``Parallel`` is in ``workers.py``; scikit-learn's private names in the file for them."""
+def test_one_file_knows_joblibs_parallel():
+    """``Parallel`` is in ``engines.py``; scikit-learn's private names in the file for them."""
     for path in PACKAGE.glob("*.py"):
         text = path.read_text()
-        assert ("Parallel(" in text) == (path.stem == "workers"), path
+        assert ("Parallel(" in text) == (path.stem == "engines"), path
         if path.stem != "sklearn_private":
             private = [m for m in imports(path.stem) if m.startswith("sklearn") and "._" in m]
             assert not private, path

@@ -8,11 +8,11 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
+from skhalving.workers import Submitted
 from sklearn.base import BaseEstimator
 
 from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
 from skhalving import workers as skhalving_workers
-from skhalving.workers import Submitted
 
 KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 

@@ -1,0 +1,298 @@
+"""How classes of estimators go on training: 60 trees are added to the 30 of a fitted forest.
+
+A *family* says how the estimators of one class go on by one parameter, since what the number means
+differs: a new total under ``warm_start``, epochs to run with ``partial_fit``, or trees to add to a
+booster that is handed on. Whatever is in no family starts from scratch.
+
+*Exact* means that the model is the one that ``fit`` with the whole amount gives, to the last bit,
+when ``random_state`` is an int. "auto" goes on only where that is so (``docs/continuing.md``, held
+by ``tests/test_families.py``). A model that has stopped early stays as it is, since from scratch it
+would stop at the same place; one that may still stop early goes on only if it remembers all losses
+so far, and starts from scratch otherwise. Nothing here knows of pipelines or of searches.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from skhalving.sklearn_private import would_stop
+
+# grow(model, done, amount, X, y, **fit_params): train a model that has had `done` up to `amount`.
+Grow = Callable[..., Any]
+Judge = Callable[[Any], bool]
+
+
+def _always(model: Any) -> bool:
+    return True
+
+
+def _never(model: Any) -> bool:
+    return False
+
+
+class Family(NamedTuple):
+    """How a class goes on, whether a given instance can, and whether it does so exactly.
+
+    ``auto`` is what :func:`find` says of the instance at hand: whether "auto" goes on with it.
+    """
+
+    grow: Grow
+    allows: Judge = _always
+    exact: Judge = _always
+    auto: bool = True
+
+
+Families = Mapping[tuple[str, str], Family]
+
+
+def _fit(model: Any, X: Any, y: Any, **fit_params: Any) -> None:
+    target = () if y is None else (y,)
+    type(model).fit(model, X, *target, **fit_params)
+
+
+def _grow_total(
+    parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
+) -> None:
+    """``warm_start=True`` and the new total."""
+    model.set_params(**{parameter: amount, "warm_start": True})
+    _fit(model, X, y, **fit_params)
+
+
+def _grow_forest(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """A forest warns that balanced weights would change with the rows; here they are the same."""
+    if not isinstance(getattr(model, "class_weight", None), str):
+        return _grow_total("n_estimators", model, done, amount, X, y, **fit_params)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "class_weight presets .* not recommended for warm_start")
+        _grow_total("n_estimators", model, done, amount, X, y, **fit_params)
+
+
+def _grow_gradient(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """``warm_start`` forgets the losses that ``n_iter_no_change`` compares with."""
+    early = model.n_iter_no_change is not None or "monitor" in fit_params
+    model.set_params(n_estimators=amount, warm_start=not early)
+    if True:
+        _fit(model, X, y, **fit_params)
+
+
+def _grow_hist(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """It remembers its losses, but looks at them only after one more iteration."""
+    model.set_params(max_iter=amount, warm_start=True)
+    if not (done and would_stop(model)):
+        _fit(model, X, y, **fit_params)
+
+
+def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """One ``partial_fit`` an epoch: equal at any split point; a second ``fit`` would reset the
+    optimiser. It is not ``fit(max_iter=amount)``, so a level from scratch is such a chain too.
+
+    Each call checks its data again, which on 1,347 rows cost five times an epoch of SGD and half of
+    one of a network (``benchmarks/continuation.py``): another reason why "auto" does not.
+    """
+    target = {} if y is None else {"y": y}
+    if is_classifier(model):
+        target["classes"] = np.unique(y)
+    for _ in range(done, amount):
+        model.partial_fit(X, **target, **fit_params)
+
+
+# Fit parameters of boosters that speak of the first tree, and so of a fit from scratch.
+_FROM_SCRATCH = {"callbacks", "xgb_model", "init_model", "init_score", "base_margin", "baseline"}
+_EARLY = ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
+
+
+def _n_evaluated(evaluations: Mapping[str, Mapping[str, Any]]) -> int:
+    """The iterations of a fit that was watched, those after the best one included."""
+    return max(len(losses) for each in evaluations.values() for losses in each.values())
+
+
+def _grow_booster(
+    argument: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
+) -> None:
+    """The trees so far are handed to ``fit`` (XGBoost, LightGBM), which adds the difference."""
+    params = model.get_params()
+    early = "callbacks" in fit_params or any(params.get(name) for name in _EARLY)
+    evaluations = getattr(model, "evals_result_", {}) if done and early else {}
+    if not evaluations or _n_evaluated(evaluations) >= done:
+        if early or _FROM_SCRATCH & fit_params.keys():
+            done = 0
+        if done:
+            booster = model.get_booster() if argument == "xgb_model" else model.booster_
+            fit_params = {argument: booster, **fit_params}
+        model.set_params(n_estimators=amount - done)
+        _fit(model, X, y, **fit_params)
+    model.set_params(n_estimators=amount)
+
+
+def _grow_catboost(
+    parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
+) -> None:
+    """As the other boosters, but a fitted one refuses new parameters: a fresh one replaces it.
+
+    With an ``eval_set`` it is cut at its best iteration, even if it did not stop early. Going on is
+    never exact, and another thing within a process than from a file, which a copy is as well.
+    """
+    early = "eval_set" in fit_params
+    if not (done and early and _n_evaluated(model.get_evals_result()) < done):
+        if early or _FROM_SCRATCH & fit_params.keys():
+            done = 0
+        fresh = type(model)(**{**model.get_params(), parameter: amount - done})
+        start = {"init_model": model.copy()} if done else {}
+        _fit(fresh, X, y, **start, **fit_params)
+        model.__dict__.update(fresh.__dict__)
+    model._init_params[parameter] = amount
+
+
+def _grow_skorch(net: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """Epochs by ``partial_fit``; torch's random state travels with the net."""
+    import torch
+
+    with torch.random.fork_rng():
+        if done:
+            torch.set_rng_state(net.random_state_)
+        else:
+            net.initialize()
+        net.partial_fit(X, y, epochs=amount - done, **fit_params)
+        net.random_state_ = torch.get_rng_state()
+
+
+def _has_no_oob_score(model: Any) -> bool:
+    # Bagging refuses out-of-bag scores together with `warm_start`.
+    return not model.oob_score
+
+
+def _has_partial_fit(model: Any) -> bool:
+    # `partial_fit` refuses all of these.
+    return (
+        not model.early_stopping
+        and getattr(model, "class_weight", None) != "balanced"
+        and getattr(model, "solver", None) != "lbfgs"
+    )
+
+
+def _has_no_callbacks(model: Any) -> bool:
+    # They begin anew with every fit (skorch), or hold what they saw in the last one (XGBoost).
+    return not model.callbacks or model.callbacks == "disable"
+
+
+def _xgboost_draws_nothing(model: Any) -> bool:
+    # Each `fit` draws the same rows and columns again for its first tree.
+    names = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
+    drawn = any(getattr(model, name) not in (None, 1) for name in names)
+    unknown = getattr(model, "kwargs", None)
+    return not drawn and not unknown and model.booster in (None, "gbtree")
+
+
+# What LightGBM takes beside its constructor's own, known to draw nothing; others may.
+_LIGHTGBM_PLAIN = {*_EARLY, "verbose", "verbosity", "metric", "max_bin", "num_threads", "seed"}
+
+
+def _lightgbm_draws_nothing(model: Any) -> bool:
+    unknown = model.get_params().keys() - inspect.signature(type(model)).parameters.keys()
+    drawn = (model.subsample < 1 and model.subsample_freq > 0) or model.colsample_bytree < 1
+    return model.boosting_type == "gbdt" and not drawn and unknown <= _LIGHTGBM_PLAIN
+
+
+def _known_families() -> Iterator[tuple[tuple[str, str], Family]]:
+    def both(*names: str) -> list[str]:
+        return [name + kind for name in names for kind in ("Classifier", "Regressor")]
+
+    trees = partial(_grow_total, "n_estimators")
+    for name in (*both("RandomForest", "ExtraTrees"), "RandomTreesEmbedding"):
+        yield (f"sklearn.{name}", "n_estimators"), Family(_grow_forest)
+    for name in both("Bagging"):
+        yield (f"sklearn.{name}", "n_estimators"), Family(trees, _has_no_oob_score)
+    yield ("sklearn.IsolationForest", "n_estimators"), Family(trees)
+    for name in both("GradientBoosting"):
+        yield (f"sklearn.{name}", "n_estimators"), Family(_grow_gradient)
+    for name in both("HistGradientBoosting"):
+        yield (f"sklearn.{name}", "max_iter"), Family(_grow_hist)
+    for name in (*both("SGD", "PassiveAggressive", "MLP"), "Perceptron"):
+        yield (f"sklearn.{name}", "max_iter"), Family(_grow_epochs, _has_partial_fit, _never)
+    yield ("sklearn.SGDOneClassSVM", "max_iter"), Family(_grow_epochs, exact=_never)
+    yield ("skorch.NeuralNet", "max_epochs"), Family(_grow_skorch, _has_no_callbacks)
+    xgboost = partial(_grow_booster, "xgb_model")
+    lightgbm = partial(_grow_booster, "init_model")
+    for name in both("xgboost.XGB"):
+        yield (name, "n_estimators"), Family(xgboost, _has_no_callbacks, _xgboost_draws_nothing)
+    for name in both("xgboost.XGBRF"):  # `n_estimators` trees in one iteration
+        yield (name, "n_estimators"), Family(xgboost, _never)
+    for name in both("lightgbm.LGBM"):
+        yield (name, "n_estimators"), Family(lightgbm, _always, _lightgbm_draws_nothing)
+    for name in both("catboost.CatBoost"):
+        for parameter in ("iterations", "n_estimators"):
+            catboost = partial(_grow_catboost, parameter)
+            yield (name, parameter), Family(catboost, exact=_never)
+
+
+FAMILIES: dict[tuple[str, str], Family] = dict(_known_families())
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
+
+
+def find(model: Any, parameter: str, families: Families = FAMILIES) -> Family | None:
+    """How an estimator goes on by one of its own parameters, or None: from scratch."""
+    for cls in type(model).__mro__:
+        family = families.get((_name(cls), parameter))
+        if family is not None:
+            return family._replace(auto=family.exact(model)) if family.allows(model) else None
+    return None
+
+
+def register_continuation(
+    cls: type | str, parameter: str, grow: Grow, allows: Judge = _always
+) -> None:
+    """Teach searches how a class of estimators goes on training between levels.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    cls : type or str
+        The class, its subclasses included; or ``"package.ClassName"``, which imports nothing.
+
+    parameter : str
+        The parameter that counts: epochs, trees, iterations.
+
+    grow : callable
+        ``grow(model, done, amount, X, y, **fit_params)`` trains ``model``, which has had ``done``
+        (0: not fitted) of the parameter, up to a total of ``amount``. It gets a ``y`` of None where
+        there is none. For the class's own fit call ``type(model).fit(model, X, y)``. A model that
+        has stopped early must stay as it is.
+
+    allows : callable, default=always
+        ``allows(model)`` is False for an instance that cannot go on, given its parameters.
+
+    See Also
+    --------
+    HyperbandSearchCV : Its ``continue_training`` says whether training goes on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skhalving import SuccessiveHalvingSearchCV, register_continuation
+    >>> class Net(GaussianNB):
+    ...     def __init__(self, epochs=9, var_smoothing=1e-9):
+    ...         super().__init__(var_smoothing=var_smoothing)
+    ...         self.epochs = epochs
+    >>> def grow(net, done, amount, X, y):
+    ...     for _ in range(done, amount):
+    ...         net.partial_fit(X, y, classes=[0, 1, 2])
+    >>> register_continuation(Net, "epochs", grow)
+    >>> search = SuccessiveHalvingSearchCV(
+    ...     Net(), {"var_smoothing": [1e-9, 1e-3, 1]}, resource="epochs", folds="all"
+    ... ).fit(*load_iris(return_X_y=True))
+    >>> search.cv_results_["continued"].any()
+    np.True_
+    """
+    FAMILIES[cls if isinstance(cls, str) else _name(cls), parameter] = Family(grow, allows)

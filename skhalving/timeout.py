@@ -1,0 +1,141 @@
+"""How long one piece of work may take: an alarm in the main thread, and in a worker its end.
+
+An alarm rings inside the work alone. ``with limit.around(task)`` either runs it to its end or
+raises ``TimeoutError`` from within, so that a ``try`` around the ``with`` catches every one: while
+the limit is being set and taken back the alarm is ignored, and afterwards none is left. Limits may
+be nested, in one another and in alarms of the user's own, which are put back with the time that is
+left of them. Nothing here knows of estimators.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any, TextIO
+
+# The smallest time that a timer takes for "now": 0 would switch it off.
+SOON = 1e-6
+
+# When this process must end, and the file for its traceback, for every limit that is running.
+_ends: list[tuple[float, TextIO]] = []
+
+
+@dataclass(frozen=True)
+class TimeLimit:
+    """How many seconds a task may take.
+
+    Long calls of compiled code do not hear the alarm. Half as long again and a second later, a
+    worker process ends itself from a C thread and leaves its traceback in a file named by the task.
+
+    Attributes
+    ----------
+    seconds : float
+        The limit of one task.
+
+    folder : str
+        Where the tracebacks go, for the process that asks :meth:`was_hard`.
+
+    parent : int
+        The id of the process that started the workers: it never ends itself.
+
+    Raises
+    ------
+    ValueError
+        If the system has no alarm signals.
+    """
+
+    seconds: float
+    folder: str
+    parent: int
+
+    def __post_init__(self) -> None:
+        if not hasattr(signal, "setitimer"):
+            raise ValueError(
+                f"fit_timeout={self.seconds} needs a system with alarm signals; pass None"
+            )
+
+    def was_hard(self, task: Iterable[Any]) -> bool:
+        """Whether the task ended its worker."""
+        mark = self._mark(task)
+        return os.path.exists(mark) and os.path.getsize(mark) > 0
+
+    def around(self, task: Iterable[Any]) -> _Alarm:
+        """A context within which ``TimeoutError`` is raised when the task has had its time.
+
+        It is raised again every second, since something within the task may have caught it.
+
+        Raises
+        ------
+        RuntimeError
+            If this is not the main thread, which alone hears signals.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError(
+                f"fit_timeout={self.seconds} needs evaluations in the main thread of a process, "
+                "and this backend runs them in other threads; use loky, or n_jobs=1"
+            )
+        return _Alarm(self.seconds, None if os.getpid() == self.parent else self._mark(task))
+
+    def _mark(self, task: Iterable[Any]) -> str:
+        return os.path.join(self.folder, "-".join(map(str, task)))
+
+
+class _Alarm:
+    """Set when it is entered; taken back, and what was found restored, when it is left."""
+
+    def __init__(self, seconds: float, mark: str | None) -> None:
+        self._seconds = seconds
+        self._mark = mark
+        self._inside = False
+
+    def __enter__(self) -> None:
+        end = None if self._mark is None else open(self._mark, "w")
+        self._left, self._interval = signal.setitimer(signal.ITIMER_REAL, 0)
+        self._start = time.monotonic()
+        self._handler = signal.signal(signal.SIGALRM, self._ring)
+        self._end = end and (self._start + 1.5 * self._seconds + 1, end)
+        if self._end:
+            _ends.append(self._end)
+            _watch_the_end()
+        self._inside = True
+        signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
+
+    def __exit__(self, *_: Any) -> None:
+        self._inside = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._end:
+            _ends.remove(self._end)
+            _watch_the_end()
+            self._end[1].close()
+        # None is a handler that Python did not install, and cannot.
+        signal.signal(signal.SIGALRM, self._handler or signal.SIG_DFL)
+        if self._left:
+            left = self._left - (time.monotonic() - self._start)
+            signal.setitimer(signal.ITIMER_REAL, max(left, SOON), self._interval)
+
+    def _ring(self, number: int, frame: FrameType | None) -> None:
+        if not self._inside or frame is None:
+            return
+        if frame.f_code in _EDGES:  # where an error would leave everything undone: a moment later
+            signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
+        else:
+            raise TimeoutError(f"it ran over fit_timeout={self._seconds} s")
+
+
+_EDGES = (_Alarm.__enter__.__code__, _Alarm.__exit__.__code__)
+
+
+def _watch_the_end() -> None:
+    """Have the process end at the earliest of the times that are running, if any is."""
+    if _ends:
+        when, file = min(_ends, key=lambda end: end[0])
+        left = max(when - time.monotonic(), SOON)
+        faulthandler.dump_traceback_later(left, exit=True, file=file)
+    else:
+        faulthandler.cancel_dump_traceback_later()
