@@ -147,14 +147,23 @@ class HalvingDisplay:
         ['9', '3', '1']
         """
         check_is_fitted(search, "cv_results_")
-        results, metric = search.cv_results_, _metric(search, metric)
+        if not hasattr(search, "all_cv_results_"):
+            raise TypeError(
+                f"{type(search).__name__} has no rungs to draw; give a fitted HyperbandSearchCV or "
+                "SuccessiveHalvingSearchCV"
+            )
+        metric = _metric(search, metric)
+        results, at_top = search.all_cv_results_, search.cv_results_
+        # Rows come level by level, so those of the highest are the last.
+        first = len(results["params"]) - len(at_top["params"])
+        best = getattr(search, "best_index_", at_top[f"rank_test_{metric}"].argmin())
         named = isinstance(search.scoring, str) and metric == "score"
         return cls(
             **_trials(search.schedule_, results),
             score=results[f"mean_test_{metric}"],
             score_std=results[f"std_test_{metric}"],
             seconds=_seconds(results),
-            best_index=getattr(search, "best_index_", results[f"rank_test_{metric}"].argmin()),
+            best_index=first + int(best),
             score_name=search.scoring if named else metric,
             resource_name=search.resource,
         ).plot(ax, kind=kind)

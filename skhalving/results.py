@@ -1,8 +1,9 @@
-"""From outcomes to ``cv_results_``: a row for each trial, with the columns of GridSearchCV.
+"""From outcomes to tables with the columns of GridSearchCV.
 
-A rung on fewer folds leaves the other ``split*`` columns NaN; means, deviations and times are over
-the folds used. Ranks compare the level first and the score second, so a lucky score on a low rung
-is never first, and rank 1 is the best (scikit-learn #24901).
+``all_cv_results_`` has a row for each trial. A rung on fewer folds leaves the other ``split*``
+columns NaN; means, deviations and times are over the folds used. ``cv_results_`` has the rows of
+the highest level alone, and ranks them: a lucky score on a low rung is never first, and what was
+written for GridSearchCV reads it rightly (scikit-learn #24901, #34250).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from skhalving.sklearn_private import _yield_masked_array_for_each_param
 from skhalving.task import Outcome
 
 
-def cv_results(
+def all_cv_results(
     schedule: Schedule,
     trials: Sequence[Trial],
     params: Sequence[dict[str, Any]],
@@ -29,7 +30,7 @@ def cv_results(
     n_splits: int,
     error_score: float,
 ) -> dict[str, Any]:
-    """The dictionary of columns.
+    """The dictionary of columns, a row for each trial.
 
     Parameters
     ----------
@@ -53,6 +54,7 @@ def cv_results(
     """
     rungs = [schedule.rung(trial.bracket, trial.level) for trial in trials]
     results: dict[str, Any] = {
+        "level": np.array([trial.level for trial in trials]),
         "candidate": np.array([trial.candidate for trial in trials]),
         "bracket": np.array([trial.bracket for trial in trials]),
         "iter": np.array([schedule.iter(trial.bracket, trial.level) for trial in trials]),
@@ -65,12 +67,8 @@ def cv_results(
         results[f"mean_{name}"], results[f"std_{name}"] = _mean_and_std(outcomes, times)
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)
-    levels = np.array([trial.level for trial in trials])
     for metric in _names(outcomes, lambda o: o.scores):
-        mean = _add_scores(
-            results, outcomes, n_splits, "test", metric, lambda o: o.scores, error_score
-        )
-        results[f"rank_test_{metric}"] = ranks(levels, mean)
+        _add_scores(results, outcomes, n_splits, "test", metric, lambda o: o.scores, error_score)
     for metric in _names(outcomes, lambda o: o.train_scores or {}):
         _add_scores(
             results, outcomes, n_splits, "train", metric, lambda o: o.train_scores, error_score
@@ -78,15 +76,28 @@ def cv_results(
     return results
 
 
-def ranks(levels: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """1 for the best score on the highest level; ties share the smaller rank, NaN the last."""
-    rank = np.ones(len(scores), dtype=np.int32)
-    above = 0
-    for level in np.unique(levels)[::-1]:
-        here = np.flatnonzero((levels == level) & ~np.isnan(scores))
-        rank[here] = above + rankdata(-scores[here], method="min")
-        above += len(here)
-    rank[np.isnan(scores)] = above + 1
+def cv_results(every: Mapping[str, Any], n_splits: int) -> dict[str, Any]:
+    """The rows of the highest level that has any, and their ranks.
+
+    Without the columns of folds that this level does not use (where time ran out below the top).
+    """
+    rows = np.flatnonzero(every["level"] == every["level"].max())
+    has_unused = every["n_folds"][rows[0]] < n_splits
+    results: dict[str, Any] = {}
+    for name, column in every.items():
+        here: Any = [column[i] for i in rows] if isinstance(column, list) else column[rows]
+        if not (has_unused and name.startswith("split") and np.isnan(here).all()):
+            results[name] = here
+        if name.startswith("mean_test_"):
+            results[name.replace("mean", "rank", 1)] = ranks(here)
+    return results
+
+
+def ranks(scores: np.ndarray) -> np.ndarray:
+    """1 for the best score; ties share the smaller rank, NaN the last."""
+    known = ~np.isnan(scores)
+    rank = np.full(len(scores), known.sum() + 1, dtype=np.int32)
+    rank[known] = rankdata(-scores[known], method="min")
     return rank
 
 
@@ -107,8 +118,8 @@ def _add_scores(
     metric: str,
     scores: Callable[[Outcome], Mapping[str, float] | None],
     error_score: float,
-) -> np.ndarray:
-    """The columns of a metric; its mean over the folds used."""
+) -> None:
+    """The columns of a metric."""
     name = f"{kind}_{metric}"
     table = _by_split(outcomes, n_splits, lambda o: (scores(o) or {}).get(metric, error_score))
     for split in range(n_splits):
@@ -121,7 +132,6 @@ def _add_scores(
             category=UserWarning,
             stacklevel=2,
         )
-    return mean
 
 
 def _by_split(

@@ -43,7 +43,7 @@ from skhalving.pace import Pace
 from skhalving.progress import Cleaner, EachLog, Log, Recorder, SklearnCallbacks, Watcher
 from skhalving.race import Race, Trial
 from skhalving.resource import Resource, in_half, resource_of
-from skhalving.results import cv_results
+from skhalving.results import all_cv_results, cv_results
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
     BaseSearchCV,
@@ -89,7 +89,7 @@ class _Checked:
 class _HalvingSearchCV(BaseSearchCV):
     """What the two estimators share: everything but the brackets they run."""
 
-    _schedule_for: ClassVar[Callable[..., Schedule]]
+    _rules: ClassVar[Mapping[str, schedules.Rule]]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseSearchCV._parameter_constraints,
@@ -100,6 +100,7 @@ class _HalvingSearchCV(BaseSearchCV):
         "max_resources": _COUNT,
         "factor": [Interval(Integral, 2, None, closed="left")],
         "n_candidates": _COUNT,
+        "schedule": [StrOptions(set(schedules.RULES)), Schedule],
         "folds": [StrOptions({"grow", "all"})],
         "continue_training": [StrOptions({"auto"}), "boolean"],
         "random_state": ["random_state"],
@@ -119,6 +120,7 @@ class _HalvingSearchCV(BaseSearchCV):
         max_resources: int | str = "auto",
         factor: int = 3,
         n_candidates: int | str = "auto",
+        schedule: str | Schedule = "hedged",
         folds: str = "grow",
         continue_training: bool | str = "auto",
         scoring: Any = None,
@@ -152,6 +154,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.max_resources = max_resources
         self.factor = factor
         self.n_candidates = n_candidates
+        self.schedule = schedule
         self.folds = folds
         self.continue_training = continue_training
         self.random_state = random_state
@@ -294,12 +297,10 @@ class _HalvingSearchCV(BaseSearchCV):
         levels = self._ladder(resource, len(splits))
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
         candidates, schedule = spaces.fill(
-            lambda n: type(self)._schedule_for(levels, self.factor, n),
-            self._space(),
-            wanted,
-            np.random.RandomState(seed),
+            self._rule(levels), self._space(), wanted, np.random.RandomState(seed)
         )
         self._check_candidates(candidates)
+        self._warn_about_unused(levels, schedule)
         return _Checked(
             X,
             y,
@@ -385,9 +386,38 @@ class _HalvingSearchCV(BaseSearchCV):
         bottom: Any = self.min_resources
         if bottom == "auto":
             least = resource.least(n_splits)
-            bottom = schedules.auto_min_resources(top, least, self.factor, len(steps))
+            deep = self.schedule == "hedged" and not resource.params(top)
+            bottom = schedules.auto_min_resources(top, least, self.factor, len(steps), deep)
         schedules.check_amounts(top, bottom, self.factor)
         return schedules.ladder(top, bottom, self.factor, steps)
+
+    def _rule(self, levels: tuple[Level, ...]) -> Callable[[int | None], Schedule]:
+        """From a number of candidates to the brackets that they fill."""
+        schedule = self.schedule
+        if isinstance(schedule, str):
+            rule = type(self)._rules[schedule]
+            return lambda n: rule(levels, self.factor, n)
+        if schedule.levels[-1] != levels[-1]:
+            raise ValueError(
+                f"schedule ends on {schedule.levels[-1]}, and full resource is {levels[-1]} here; "
+                "make its brackets on the levels of plan(X, y)"
+            )
+        return lambda n: schedule
+
+    def _warn_about_unused(self, levels: tuple[Level, ...], schedule: Schedule) -> None:
+        """Say so where candidates are too few for what was asked for."""
+        n_unused = len(levels) - len(schedule.levels)
+        asked = self.min_resources != "auto" or self.resource != "n_samples"
+        if not (asked and n_unused and isinstance(self.schedule, str)):
+            return
+        rule = type(self)._rules[self.schedule]
+        warnings.warn(
+            f"{schedule.n_candidates} candidates are too few to start with {self.resource}="
+            f"{levels[0].n_resources}; they start with {schedule.levels[0].n_resources}, and from "
+            f"{schedules.n_to_fill(rule, levels, self.factor)} candidates on all levels are used",
+            UserWarning,
+            stacklevel=4,
+        )
 
     def _check_continuation(self, resource: Resource) -> None:
         if not resource.params(1):
@@ -441,6 +471,7 @@ class _HalvingSearchCV(BaseSearchCV):
             "resource": self.resource,
             "factor": int(self.factor),
             "folds": self.folds,
+            "schedule": str(self.schedule),
             "min_resources": str(self.min_resources),
             "max_resources": self.max_resources_,
             "n_candidates": len(checked.candidates),
@@ -571,7 +602,7 @@ class _HalvingSearchCV(BaseSearchCV):
     # -- 4. the results -------------------------------------------------------------------------
 
     def _tabulate(self, race: Race, work: _SearchWork, known: dict[Task, Outcome]) -> None:
-        """``cv_results_`` from what is known."""
+        """``cv_results_`` and ``all_cv_results_`` from what is known."""
         trials = sorted(race.scores)
         params = [
             {
@@ -581,34 +612,21 @@ class _HalvingSearchCV(BaseSearchCV):
             for trial in trials
         ]
         outcomes = [{task.fold: known[task] for task in work.tasks(trial)} for trial in trials]
-        self.cv_results_ = cv_results(
+        self.all_cv_results_ = all_cv_results(
             race.schedule, trials, params, outcomes, self.n_splits_, self.error_score
         )
+        self.cv_results_ = cv_results(self.all_cv_results_, self.n_splits_)
         self.multimetric_ = "mean_test_score" not in self.cv_results_
 
     def _choose(self, refit_metric: str) -> None:
-        """The best among the rows at full resource."""
+        """The best row of ``cv_results_``, as ``GridSearchCV`` chooses it."""
         if self.multimetric_ and callable(self.scoring):
             refit_metric = self.refit
         if not self.refit and self.multimetric_:
             return
         results = self.cv_results_
-        if callable(self.refit):
-            # Written for GridSearchCV, it compares rows as if all had had the same resource; so it
-            # is shown those that had, and answers with a position among them.
-            top = self.schedule_.levels[-1]
-            at_top = (results["n_resources"] == top.n_resources) & (
-                results["n_folds"] == top.n_folds
-            )
-            rows = np.flatnonzero(at_top)
-            shown = {
-                name: [column[i] for i in rows] if name == "params" else column[rows]
-                for name, column in results.items()
-            }
-            chosen = self._select_best_index(self.refit, refit_metric, shown)
-            self.best_index_ = int(rows[chosen])
-        else:
-            self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+        self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
+        if not callable(self.refit):
             self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
         self.best_params_ = results["params"][self.best_index_]
 
@@ -869,7 +887,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
           2     0           3       150      5
     """
 
-    _schedule_for = staticmethod(schedules.published)
+    _rules = schedules.RULES
 
 
 class SuccessiveHalvingSearchCV(_HalvingSearchCV):
@@ -1033,4 +1051,4 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     27
     """
 
-    _schedule_for = staticmethod(schedules.published_bracket)
+    _rules = schedules.SINGLE_RULES

@@ -16,7 +16,12 @@ rng = np.random.RandomState(0)
 X = np.column_stack([np.arange(N), rng.normal(size=(N, 3))])
 y = (X[:, 1] + rng.normal(scale=0.5, size=N) > 0).astype(int)
 WEIGHT = np.arange(N) + 0.5
-LADDER = {"min_resources": 40, "cv": 3, "random_state": 0}  # (40, 1), (120, 1), (120, 3)
+LADDER = {
+    "min_resources": 40,
+    "cv": 3,
+    "random_state": 0,
+    "schedule": "published",
+}  # (40, 1), (120, 1), (120, 3)
 SPACE = {"a": list(range(17))}  # what Hyperband asks for on three levels
 DEPTHS = {"max_depth": [1, 2, 3, 4, 5], "min_samples_leaf": [1, 2, 5, 10]}
 LEVELS = [(40, 1), (120, 1), (120, 3)]

@@ -23,6 +23,7 @@ N = 243
 X = np.arange(N, dtype=float).reshape(-1, 1)
 y = np.arange(N) % 3
 SPACE = {"a": uniform(), "b": randint(0, 1000)}
+PUBLISHED = {"schedule": "published"}
 GRID = {"a": [0.1, 0.2, 0.3, 0.4, 0.4], "b": list(range(12))}
 
 
@@ -118,18 +119,11 @@ def table(found):
     if isinstance(found, skhalving.functions.Result):
         names = ("bracket", "iter", "candidate", "n_resources", "score")
         return [list(row) for row in zip(*(found.history[n].tolist() for n in names), strict=True)]
-    results = all_rows(found)
+    results = found.all_cv_results_
     names = ["bracket", "iter", "candidate", "n_resources", "n_folds"]
     names += sorted(name for name in results if name.startswith(("split", "mean_test")))
     rows = zip(*(results[name].tolist() for name in names), strict=True)
     return [[None if v != v else v for v in row] for row in rows]
-
-
-def all_rows(found):
-    return found.cv_results_
-
-
-PUBLISHED = {}
 
 
 @pytest.mark.parametrize("name", SEARCHES)
