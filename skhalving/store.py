@@ -47,12 +47,13 @@ class Store:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._maker = os.getpid()
+        self._held: dict[Task, Any] = {}  # models that cannot be pickled
 
     def _models(self, candidate: int, fold: int) -> str:
         return os.path.join(self.folder, "models", str(candidate), str(fold))
 
     def keep(self, task: Task, model: Any) -> str | None:
-        """Write the model that a task has trained; the reason if that cannot be done."""
+        """Keep the model that a task has trained; the reason if that cannot be done."""
         if not self.is_here():
             return self._absent()
         try:
@@ -60,7 +61,9 @@ class Store:
             os.makedirs(folder, exist_ok=True)
             write(os.path.join(folder, str(task.amount)), lambda file: self._dump(model, file))
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            if os.getpid() != self._maker:
+                return f"{type(error).__name__}: {error}"
+            self._held[task] = model  # it need not leave this process
         return None
 
     def take(self, task: Task) -> tuple[int, Any]:
@@ -73,6 +76,9 @@ class Store:
 
         model : estimator or None
         """
+        held = [other for other in self._held if other[:2] == task[:2] and other < task]
+        if held:
+            return max(held).amount, self._held[max(held)]
         folder = self._models(task.candidate, task.fold)
         with suppress(Exception):  # no folder, or a file that cannot be read
             amount = max(a for a in map(int, _whole(folder)) if a < task.amount)
@@ -82,12 +88,15 @@ class Store:
 
     def remove(self, task: Task) -> None:
         """Remove the model of a task that another has gone on from."""
+        self._held.pop(task, None)
         with suppress(OSError):
             os.remove(os.path.join(self._models(task.candidate, task.fold), str(task.amount)))
 
     def drop(self, candidates: Iterable[int]) -> None:
         """Remove all models of candidates that are out of the race."""
         for candidate in candidates:
+            for task in [task for task in self._held if task.candidate == candidate]:
+                del self._held[task]
             shutil.rmtree(os.path.join(self.folder, "models", str(candidate)), ignore_errors=True)
 
     def is_here(self) -> bool:

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import randint, uniform
-from skhalving.pickling import Carried
 from sklearn.exceptions import FitFailedWarning
 from strategies import ladders
 
@@ -129,15 +128,23 @@ def test_the_same_for_every_backend_and_number_of_jobs(backend):
             assert [without_seconds(result) for result in runs(n_jobs)] == expected
 
 
-def test_states_are_bytes_on_the_way_and_the_thing_itself_at_home():
-    """Pickled once whatever it holds (closures too); within a process nothing is copied."""
-    import pickle
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_states_hold_what_the_script_defines(n_jobs):
+    """A state may be of a local class and hold functions; where nothing leaves the process it may
+    hold what cannot be pickled."""
 
-    value = {"array": np.ones(3), "closure": lambda: 7}
-    carried = Carried(value)
-    assert carried.open() is value
-    twice = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(carried))))
-    assert twice.open()["closure"]() == 7
+    class Kept:
+        def __init__(self, configuration):
+            self.add = lambda amount: configuration + amount
+            self.handle = (i for i in range(9)) if n_jobs == 1 else None
+
+    def objective(configuration, resource, state):
+        assert (state is None) == (resource == 1)
+        state = Kept(configuration) if state is None else state
+        return state.add(resource), state
+
+    result = successive_halving(objective, range(9), max_resources=9, stateful=True, n_jobs=n_jobs)
+    assert (result.best_configuration, result.best_score) == (0, 9)
 
 
 def test_any_object_is_a_configuration():
