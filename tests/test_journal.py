@@ -415,6 +415,22 @@ def test_every_line_is_synced(tmp_path, monkeypatch):
     assert len(ends) == 6
 
 
+def test_a_line_that_does_not_fit(tmp_path, monkeypatch):
+    """It is an error; once there is room, the next line takes the place of what is torn."""
+    path, real_write = tmp_path / "journal", os.write
+    with closing(Journal(path)) as journal:
+        journal.begin(7, FINGERPRINT)
+        journal.write(a_record(0))
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda file, data: real_write(file, data[:30]))
+            with pytest.raises(OSError, match="the disk is full") as error:
+                journal.write(a_record(1))
+        assert (error.value.errno, error.value.filename) == (errno.ENOSPC, str(path))
+        assert list(read(path)[1]) == [a_record(0)]
+        journal.write(a_record(2))
+        assert list(journal.known()) == [a_record(0), a_record(2)]
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_file_that_goes_away(tmp_path, replaced):
     """The next write says so, and whatever stands there now is left alone."""
