@@ -458,7 +458,7 @@ class _HalvingSearchCV(BaseSearchCV):
     def _fingerprint(self, checked: _Checked) -> dict[str, Any]:
         """All that scores depend on, and what of the schedule may not change under them."""
         return {
-            "versions": versions(self.estimator, checked.scorers, self._space()),
+            **versions(self.estimator, self._space(), self.scoring, self.refit),
             "data": fingerprint_of_data(checked.X, checked.y, checked.params),
             "splits": fingerprint_of_data(checked.splits),
             "estimator": stable(self.estimator),

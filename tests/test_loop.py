@@ -8,11 +8,21 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
-from skhalving.workers import Submitted
 from sklearn.base import BaseEstimator
 
-from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
-from skhalving import workers as skhalving_workers
+from skhalving import (
+    Bracket,
+    Level,
+    Schedule,
+    SuccessiveHalvingSearchCV,
+    hyperband,
+    successive_halving,
+)
+from skhalving.functions import _Calls, _Evaluate
+from skhalving.loop import run
+from skhalving.pace import Pace
+from skhalving.race import Race
+from skhalving.store import Store
 
 KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 
@@ -111,47 +121,22 @@ def test_settings_go_along(backend):
 
 
 def test_short_tasks_go_in_batches():
-    """A hundred that take no time are sent in far fewer batches; ten that take long, one by one."""
-
-    def batches(seconds, n):
-        sizes = []
-
-        class Spy(Submitted):
-            def send(self, tasks, calls):
-                sizes.append(len(tasks))
-                super().send(tasks, calls)
-
-        def objective(configuration, resource):
-            time.sleep(seconds)
-            return configuration
-
-        with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="threading"):
-            patch.setitem(skhalving_workers._BACKENDS, "ThreadingBackend", Spy)
-            successive_halving(objective, range(n), max_resources=1, n_jobs=2)
-        assert sum(sizes) == n
-        return sizes
-
-    assert len(batches(0.0, 100)) < 30
-    assert batches(0.3, 10) == [1] * 10
-
-
-def test_lingering_costs_little():
-    """Never more than 20 ms or 3 % of the fit that waits, and nothing where no lower rung is in
-    flight; so a race of long fits of all lengths takes no longer than the fits."""
-    lingers = []
-
-    class Spy(Submitted):
-        def receive(self, linger=0.0):
-            lingers.append(linger)
-            return super().receive(linger)
+    """A hundred that take no time begin on the workers in far fewer batches: those of a batch run
+    one after another on one thread, without this one having a say in between."""
+    began, told = [], []
 
     def objective(configuration, resource):
-        time.sleep(0.02 * resource)
+        began.append(len(told))
         return configuration
 
-    with pytest.MonkeyPatch.context() as patch, joblib.parallel_config(backend="threading"):
-        patch.setitem(skhalving_workers._BACKENDS, "ThreadingBackend", Spy)
-        successive_halving(objective, range(9), max_resources=9, n_jobs=2)
-        assert set(lingers) == {0.0}  # one bracket has one rung in flight
-        hyperband(objective, lambda rng: rng.randint(100), max_resources=9, n_jobs=4)
-    assert 0.0 < max(lingers) <= 0.02 * 9 * 0.03 * 1.5
+    class Telling(dict):
+        def __setitem__(self, task, outcome):
+            told.append(task)
+            super().__setitem__(task, outcome)
+
+    schedule = Schedule((Level(1, 1),), (Bracket.on([Level(1, 1)], 100),))
+    work = _Calls(schedule, _Evaluate(objective, False, 1, Store("")), list(range(100)), 1)
+    with joblib.parallel_config(backend="threading"):
+        run(Race(schedule), work, Telling(), [], Pace(), n_jobs=2)
+    assert len(began) == 100
+    assert len(set(began)) < 30
