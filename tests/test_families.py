@@ -450,6 +450,12 @@ def test_callbacks_and_forests_of_xgboost_are_left_alone():
         assert find(model, "n_estimators") is None
 
 
+def test_other_boosters_of_xgboost_are_not_called_exact():
+    """Linear ones are updated by threads in any order, and dart drops trees at random."""
+    for name in ("gblinear", "dart"):
+        assert not find(booster("xgboost", "Regressor", {"booster": name}), "n_estimators").auto
+
+
 @quiet_lightgbm
 @pytest.mark.parametrize(
     ("package", "name"),
