@@ -114,7 +114,7 @@ TOTALS = [
 @pytest.mark.parametrize("model", TOTALS, ids=str)
 def test_totals_are_exact(model):
     """With an int seed, sampling of rows and columns included; without a warning."""
-    assert_exact(model, pieces=(10, 30))
+    assert_exact(model, pieces=(30, 60))
 
 
 # GradientBoosting stops before 30, between 30 and 90, at 30 itself, or not at all; Hist as well.
