@@ -1,6 +1,6 @@
 """How classes of estimators go on training: every cell of the table in docs/continuing.md.
 
-Each model is trained to 30 and then to 90, and from scratch to 90.
+Each model is trained piece by piece, as to 30 and then to 90, and from scratch to the whole.
 """
 
 import pickle
@@ -114,7 +114,7 @@ TOTALS = [
 @pytest.mark.parametrize("model", TOTALS, ids=str)
 def test_totals_are_exact(model):
     """With an int seed, sampling of rows and columns included; without a warning."""
-    assert_exact(model)
+    assert_exact(model, pieces=(30, 60))
 
 
 # GradientBoosting stops before 30, between 30 and 90, at 30 itself, or not at all; Hist as well.
@@ -450,6 +450,12 @@ def test_callbacks_and_forests_of_xgboost_are_left_alone():
         assert find(model, "n_estimators") is None
 
 
+def test_other_boosters_of_xgboost_are_not_called_exact():
+    """Linear ones are updated by threads in any order, and dart drops trees at random."""
+    for name in ("gblinear", "dart"):
+        assert not find(booster("xgboost", "Regressor", {"booster": name}), "n_estimators").auto
+
+
 @quiet_lightgbm
 @pytest.mark.parametrize(
     ("package", "name"),
@@ -470,6 +476,17 @@ def test_catboost_without_draws_is_exact_but_for_rounding(kind):
     assert not find(model, "n_estimators").auto
     grown, scratch = train(model, 30, 90, data=data), train(model, 90, data=data)
     np.testing.assert_allclose(output(grown, data[0]), output(scratch, data[0]), rtol=1e-9)
+
+
+class StopAt50:
+    def after_iteration(self, info):
+        return info.iteration < 50
+
+
+def test_callbacks_of_catboost_start_from_scratch():
+    """They are told the number of the iteration, and may end the training."""
+    grown = assert_exact(booster("catboost", "Regressor", RATE), callbacks=[StopAt50()])
+    assert n_trees(grown) == 50
 
 
 def test_catboost_goes_on_as_from_a_file():
