@@ -144,7 +144,7 @@ class HalvingDisplay:
         >>> search = SuccessiveHalvingSearchCV(tree, grid, random_state=0).fit(X, y)
         >>> display = HalvingDisplay.from_estimator(search, kind="schedule")
         >>> [text.get_text() for text in display.ax_.texts]
-        ['9', '3', '1']
+        ['9', '3', '2']
         """
         check_is_fitted(search, "cv_results_")
         if not hasattr(search, "all_cv_results_"):

@@ -52,6 +52,11 @@ class Pace:
         self._seconds[amount] = self._seconds.get(amount, 0.0) + outcome.seconds
         self._slowest[amount] = max(self._slowest.get(amount, 0.0), outcome.fit_time)
 
+    @property
+    def n_evaluations(self) -> int:
+        """How many evaluations have been run."""
+        return sum(self._n.values())
+
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._start

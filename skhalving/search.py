@@ -191,7 +191,7 @@ class _HalvingSearchCV(BaseSearchCV):
             If an argument or the data does not allow the search, if every fit failed, or if the
             journal is that of another search.
         KeyboardInterrupt
-            With what is known so far in ``cv_results_``.
+            With what is known so far in ``all_cv_results_``.
 
         Examples
         --------
@@ -273,7 +273,7 @@ class _HalvingSearchCV(BaseSearchCV):
         bracket  rung  candidates  resource  folds
               0     0           9        50      1
                     1           3       150      1
-                    2           1       150      5
+                    2           2       150      5
         """
         self._validate_params()
         return self._check(X, y, params, 0).schedule
@@ -296,6 +296,8 @@ class _HalvingSearchCV(BaseSearchCV):
             self._check_continuation(resource)
         levels = self._ladder(resource, len(splits))
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
+        if wanted is None and isinstance(self.schedule, Schedule):
+            wanted = self.schedule.n_candidates
         candidates, schedule = spaces.fill(
             self._rule(levels), self._space(), wanted, np.random.RandomState(seed)
         )
@@ -406,15 +408,16 @@ class _HalvingSearchCV(BaseSearchCV):
 
     def _warn_about_unused(self, levels: tuple[Level, ...], schedule: Schedule) -> None:
         """Say so where candidates are too few for what was asked for."""
-        n_unused = len(levels) - len(schedule.levels)
-        asked = self.min_resources != "auto" or self.resource != "n_samples"
-        if not (asked and n_unused and isinstance(self.schedule, str)):
+        lowest, used = levels[0].n_resources, schedule.levels[0].n_resources
+        full = levels[-1].n_resources
+        ignored = self.min_resources != "auto" or (self.resource != "n_samples" and used == full)
+        if not (lowest < used and ignored and isinstance(self.schedule, str)):
             return
         rule = type(self)._rules[self.schedule]
         warnings.warn(
-            f"{schedule.n_candidates} candidates are too few to start with {self.resource}="
-            f"{levels[0].n_resources}; they start with {schedule.levels[0].n_resources}, and from "
-            f"{schedules.n_to_fill(rule, levels, self.factor)} candidates on all levels are used",
+            f"n_candidates={schedule.n_candidates} is too few to start with {self.resource}="
+            f"{lowest}, and the search starts with {used}; "
+            f"{schedules.n_to_fill(rule, levels, self.factor)} candidates would use all levels",
             UserWarning,
             stacklevel=4,
         )
@@ -543,12 +546,12 @@ class _HalvingSearchCV(BaseSearchCV):
         return Pace(checked.max_seconds, refit_amount, start)
 
     def _watchers(self, work: _SearchWork, race: Race, pace: Pace) -> list[Watcher]:
-        watchers = [_FirstLevel(), Cleaner(work.evaluate.store, work.first_like)]
+        watchers: list[Watcher] = [Cleaner(work.evaluate.store, work.first_like)]
         if self.verbose > 1:
             watchers.append(EachLog(self.resource, work.candidates))
         if self.verbose > 0:
             watchers.append(Log(race, pace, self.resource))
-        return watchers
+        return [*watchers, _FirstLevel()]
 
     def _race(
         self,
@@ -558,7 +561,7 @@ class _HalvingSearchCV(BaseSearchCV):
         watchers: list[Watcher],
         pace: Pace,
     ) -> None:
-        """To its end, or its time limit; whatever stops it, ``cv_results_`` has what is known."""
+        """To its end, or its time limit; whatever stops it, the tables have what is known."""
         parallel = {"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch}
         try:
             whole = run(race, work, known, watchers, pace, **parallel)
@@ -566,6 +569,8 @@ class _HalvingSearchCV(BaseSearchCV):
             if race.scores:
                 self._tabulate(race, work, known)
             raise
+        finally:
+            self.n_fits_ = pace.n_evaluations
         evaluated = {task for trial in race.scores for task in work.tasks(trial)}
         _raise_or_warn_about([known[task] for task in sorted(evaluated)], self.error_score)
         self._tabulate(race, work, known)
@@ -729,8 +734,10 @@ class HyperbandSearchCV(_HalvingSearchCV):
     """Search with Hyperband: many candidates on little, the best of them on more.
 
     Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive
-    halving run together: the first starts with many candidates on the least resource, the last with
-    few on all of it, so that nothing is staked on little resource telling good from bad.
+    halving run together: the first starts with many candidates on the least resource, others with
+    more of it, so that not all is staked on little resource telling good from bad. By default these
+    are two brackets with gentle cuts, Hyperband's idea with other shares, which finds as much for
+    less; ``schedule="published"`` runs the brackets of the paper.
 
     .. versionadded:: 0.1
 
@@ -753,7 +760,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     min_resources : int or "auto", default="auto"
         The least that any rung gives, in rows or units of the parameter. "auto": what makes four
-        levels in all, and for rows never fewer than two of each class for each fold.
+        levels in all, or, of more than 100,000 rows, about 10,000 of them; never fewer than two
+        rows of each class for each fold.
 
     max_resources : int or "auto", default="auto"
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
@@ -762,8 +770,14 @@ class HyperbandSearchCV(_HalvingSearchCV):
         One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int or "auto", default="auto"
-        Candidates in all. "auto": every point of a grid, else as many as Hyperband asks for. Fewer
-        than a bracket needs to fill its lowest rungs start on a higher one.
+        Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
+        Fewer than a bracket needs to fill its lowest rungs start on a higher one, which a warning
+        says where ``min_resources`` is given.
+
+    schedule : {"hedged", "published"} or Schedule, default="hedged"
+        How many candidates start with how much, and how many are kept at each step. "hedged": a
+        gentle first cut and at least two finalists, in two brackets. "published": Algorithm 1 of
+        the paper. A :class:`Schedule` of your own, on the levels of :meth:`plan`, runs as it is.
 
     folds : {"grow", "all"}, default="grow"
         "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
@@ -772,10 +786,11 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     continue_training : bool or "auto", default="auto"
         Whether a promoted candidate goes on from its fitted model where ``resource`` is a
-        parameter. "auto": where it is known how (see :func:`register_continuation`) and pays. True:
-        also epochs of SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data
-        costs more than it saves; an error where it is not known how. False: every rung starts from
-        scratch. ``best_estimator_`` is always fitted from scratch.
+        parameter. "auto": where it is known how (see :func:`register_continuation`) and gives
+        exactly what training from scratch gives. True: also where it does not (epochs of SGD,
+        perceptrons and MLP by ``partial_fit``, boosters that draw rows or columns, CatBoost); an
+        error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
+        is always fitted from scratch.
 
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
@@ -786,8 +801,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
         same for every value.
 
     refit : bool, str or callable, default=True
-        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone,
-        and returns a position among them.
+        As for ``GridSearchCV``. A callable gets ``cv_results_``, and returns a position in it.
 
     cv : int, cross-validation generator or iterable, default=None
         As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are
@@ -827,15 +841,22 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     Attributes
     ----------
-    cv_results_ : dict of str to ndarray of shape (n_rows,)
-        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV``
-        and ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``,
-        ``n_folds`` and ``continued`` (whether training went on from the rung below). Times are
-        seconds. ``split*`` columns are NaN for folds that the rung did not use; means are over
-        those used. ``rank_test_*`` compares the level first: rank 1 is the best at full resource.
+    cv_results_ : dict of str to ndarray of shape (n_finalists,)
+        As in ``GridSearchCV``, a row for each candidate that was scored with full resource on all
+        folds. Where time ran out before, the highest level that has results counts.
+
+    all_cv_results_ : dict of str to ndarray of shape (n_trials,)
+        A row for each candidate on each rung, level by level, with the columns of ``cv_results_``
+        except ranks. In both, ``level``, ``bracket``, ``iter`` (the rung within the bracket),
+        ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
+        a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
+        folds that the rung did not use; means are over those used.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
+
+    n_fits_ : int
+        Evaluations that were run, each one fit on one fold.
 
     n_resources_ : list of int
         The levels' resource, in rows or units of the parameter, lowest first.
@@ -856,15 +877,18 @@ class HyperbandSearchCV(_HalvingSearchCV):
         From ``fit``, if an argument or the data does not allow the search; if every fit failed,
         with the tracebacks; if the journal is that of another search, with what differs.
     KeyboardInterrupt
-        From ``fit``, with what is known so far in ``cv_results_``.
+        From ``fit``, with what is known so far in ``all_cv_results_``.
 
     See Also
     --------
     SuccessiveHalvingSearchCV : The most exploratory bracket alone; cheaper.
+    hyperband_schedule : The arithmetic of the brackets.
     hyperband : The same for a plain function.
 
-    References ---------- Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel
-    Bandit-Based Approach to Hyperparameter Optimization. JMLR 18, Algorithm 1.
+    References
+    ----------
+    Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar (2018). Hyperband: A Novel Bandit-Based Approach
+    to Hyperparameter Optimization. JMLR 18, Algorithm 1.
 
     Examples
     --------
@@ -878,6 +902,11 @@ class HyperbandSearchCV(_HalvingSearchCV):
     >>> search.best_score_ > 0.95
     np.True_
     >>> print(search.schedule_)
+    bracket  rung  candidates  resource  folds
+          0     0          27        50      1
+                1           9       150      1
+                2           3       150      5
+    >>> print(search.set_params(schedule="published").plan(X, y))
     bracket  rung  candidates  resource  folds
           0     0           9        50      1
                 1           3       150      1
@@ -894,8 +923,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     """Search with successive halving: one bracket, from many candidates to the best.
 
     The most exploratory of the brackets that :class:`HyperbandSearchCV` runs. It finds more for its
-    cost where little resource already tells good candidates from bad, and nothing where it does
-    not.
+    cost where little resource already tells good candidates from bad, and less where it does not.
 
     .. versionadded:: 0.1
 
@@ -918,7 +946,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     min_resources : int or "auto", default="auto"
         The least that any rung gives, in rows or units of the parameter. "auto": what makes four
-        levels in all, and for rows never fewer than two of each class for each fold.
+        levels in all, or, of more than 100,000 rows, about 10,000 of them; never fewer than two
+        rows of each class for each fold.
 
     max_resources : int or "auto", default="auto"
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
@@ -927,8 +956,15 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int or "auto", default="auto"
-        Candidates in all. "auto": every point of a grid, else ``factor**s`` for s steps of the
-        ladder. Fewer than a bracket needs to fill its lowest rungs start on a higher one.
+        Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
+        Fewer than a bracket needs to fill its lowest rungs start on a higher one, which a warning
+        says where ``min_resources`` is given.
+
+    schedule : {"hedged", "published"} or Schedule, default="hedged"
+        How many candidates start with how much, and how many are kept at each step. "hedged": a
+        gentle first cut and at least two finalists, in one bracket. "published": one in
+        ``factor`` is kept at every step. A :class:`Schedule` of your own, on the levels of
+        :meth:`plan`, runs as it is.
 
     folds : {"grow", "all"}, default="grow"
         "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
@@ -937,10 +973,11 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     continue_training : bool or "auto", default="auto"
         Whether a promoted candidate goes on from its fitted model where ``resource`` is a
-        parameter. "auto": where it is known how (see :func:`register_continuation`) and pays. True:
-        also epochs of SGD, perceptrons and MLP, by one ``partial_fit`` each, which on little data
-        costs more than it saves; an error where it is not known how. False: every rung starts from
-        scratch. ``best_estimator_`` is always fitted from scratch.
+        parameter. "auto": where it is known how (see :func:`register_continuation`) and gives
+        exactly what training from scratch gives. True: also where it does not (epochs of SGD,
+        perceptrons and MLP by ``partial_fit``, boosters that draw rows or columns, CatBoost); an
+        error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
+        is always fitted from scratch.
 
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
@@ -951,8 +988,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         same for every value.
 
     refit : bool, str or callable, default=True
-        As for ``GridSearchCV``. A callable gets the rows of ``cv_results_`` at full resource alone,
-        and returns a position among them.
+        As for ``GridSearchCV``. A callable gets ``cv_results_``, and returns a position in it.
 
     cv : int, cross-validation generator or iterable, default=None
         As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are
@@ -992,15 +1028,22 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     Attributes
     ----------
-    cv_results_ : dict of str to ndarray of shape (n_rows,)
-        A row for each candidate on each rung, level by level, with all columns of ``GridSearchCV``
-        and ``candidate``, ``bracket``, ``iter`` (rung within the bracket), ``n_resources``,
-        ``n_folds`` and ``continued`` (whether training went on from the rung below). Times are
-        seconds. ``split*`` columns are NaN for folds that the rung did not use; means are over
-        those used. ``rank_test_*`` compares the level first: rank 1 is the best at full resource.
+    cv_results_ : dict of str to ndarray of shape (n_finalists,)
+        As in ``GridSearchCV``, a row for each candidate that was scored with full resource on all
+        folds. Where time ran out before, the highest level that has results counts.
+
+    all_cv_results_ : dict of str to ndarray of shape (n_trials,)
+        A row for each candidate on each rung, level by level, with the columns of ``cv_results_``
+        except ranks. In both, ``level``, ``bracket``, ``iter`` (the rung within the bracket),
+        ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
+        a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
+        folds that the rung did not use; means are over those used.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
+
+    n_fits_ : int
+        Evaluations that were run, each one fit on one fold.
 
     n_resources_ : list of int
         The levels' resource, in rows or units of the parameter, lowest first.
@@ -1021,17 +1064,18 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         From ``fit``, if an argument or the data does not allow the search; if every fit failed,
         with the tracebacks; if the journal is that of another search, with what differs.
     KeyboardInterrupt
-        From ``fit``, with what is known so far in ``cv_results_``.
+        From ``fit``, with what is known so far in ``all_cv_results_``.
 
     See Also
     --------
     HyperbandSearchCV : Also starts with fewer candidates on more.
     successive_halving : The same for a plain function.
 
-    References ---------- Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and
-    Hyperparameter Optimization. AISTATS, Section 3. With a least and a largest amount of resource,
-    as here: Li et al. (2020). A System for Massively Parallel Hyperparameter Tuning. MLSys,
-    Algorithm 1.
+    References
+    ----------
+    Jamieson and Talwalkar (2016). Non-stochastic Best Arm Identification and Hyperparameter
+    Optimization. AISTATS, Section 3. With a least and a largest amount of resource, as here: Li et
+    al. (2020). A System for Massively Parallel Hyperparameter Tuning. MLSys, Algorithm 1.
 
     Examples
     --------
@@ -1046,7 +1090,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     ...     cv=3,
     ... ).fit(X, y)
     >>> search.n_resources_, search.n_candidates_
-    ([9, 27, 27], [9, 3, 1])
+    ([9, 27, 27], [9, 3, 2])
     >>> search.best_params_["n_estimators"]
     27
     """

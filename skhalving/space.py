@@ -41,6 +41,11 @@ def fill(
     """Candidates, in the order of the brackets that they fill, and the schedule for so many."""
     candidates = draw(space, n_candidates, brackets(None).n_candidates, rng)
     schedule = brackets(len(candidates))
+    if schedule.n_candidates != len(candidates):
+        raise ValueError(
+            f"the schedule has {schedule.n_candidates} candidates, and {len(candidates)} were "
+            "drawn; make them equal, or name a rule"
+        )
     if len(schedule) > 1:
         # A grid's neighbours stand together, and a bracket should see all of the space. A single
         # bracket keeps the grid's order, as GridSearchCV does.

@@ -65,7 +65,7 @@ def test_replay_returns_and_pays_what_the_estimator_does(search, rule, folds):
             refit=False,
             random_state=seed,
         ).fit(X)
-        results = found.cv_results_
+        results = found.all_cv_results_
         candidates = np.zeros(50, dtype=int)
         candidates[results["candidate"]] = [params["row"] for params in results["params"]]
         schedule = rule(50, folds=folds)(table)

@@ -62,8 +62,8 @@ def backend(request):
 
 def columns(search):
     skipped = ("time", "continued")
-    names = [name for name in search.cv_results_ if not any(word in name for word in skipped)]
-    return {name: [str(value) for value in search.cv_results_[name]] for name in names}
+    names = [name for name in search.all_cv_results_ if not any(word in name for word in skipped)]
+    return {name: [str(value) for value in search.all_cv_results_[name]] for name in names}
 
 
 @contextlib.contextmanager
@@ -105,7 +105,7 @@ def test_the_same_as_alone(backend, name, monkeypatch):
         elsewhere = SEARCHES[name]().fit(X, y)
     assert columns(elsewhere) == columns(alone)
     if name == "epochs":
-        assert elsewhere.cv_results_["continued"].any()
+        assert elsewhere.all_cv_results_["continued"].any()
 
 
 def test_plain_functions(backend):
@@ -308,7 +308,7 @@ def test_a_worker_dies_once(backend, tmp_path):
         Deadly(), space, folds="all", min_resources=600, cv=2, refit=False
     )
     search.fit(X, y)
-    assert search.cv_results_["mean_test_score"].tolist() == [0.1, 0.2, 0.3, 0.5]
+    assert search.all_cv_results_["mean_test_score"].tolist() == [0.1, 0.2, 0.3, 0.5]
 
 
 def test_what_always_kills_its_worker(backend, request):
@@ -328,4 +328,6 @@ def test_what_always_kills_its_worker(backend, request):
         warnings.simplefilter("always")
         search.fit(X, y)
     assert any("killed its worker" in str(warning.message) for warning in caught)
-    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan])
+    np.testing.assert_array_equal(
+        search.all_cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan]
+    )

@@ -88,7 +88,7 @@ def columns(search):
     skipped = ("time", "continued")
     return {
         name: [str(value) for value in column]
-        for name, column in search.cv_results_.items()
+        for name, column in search.all_cv_results_.items()
         if not any(word in name for word in skipped)
     }
 
@@ -112,7 +112,7 @@ def test_units_of_full_hyperband(counting, monkeypatch, continue_training, units
         continue_training=continue_training,
         random_state=0,
     ).fit(X, y)
-    assert len(search.cv_results_["params"]) == 206
+    assert len(search.all_cv_results_["params"]) == 206
     assert Counting.steps == 2 * units
 
 
@@ -129,7 +129,7 @@ def test_the_first_fold_goes_on_and_new_folds_start_from_scratch(counting):
     ).fit(X, y)
     assert search.n_resources_ == [9, 27, 81, 81]
     assert Counting.steps == 27 * 9 + 9 * 18 + 3 * 54 + 1 * 2 * 81
-    by_level = search.cv_results_["continued"].reshape(-1)
+    by_level = search.all_cv_results_["continued"].reshape(-1)
     assert by_level.tolist() == [False] * 27 + [True] * 13
 
 
@@ -152,8 +152,8 @@ def from_scratch_and_continued(estimator, space, resource, data=(X, y), fit_para
         )
         for how in (False, "auto")
     )
-    assert not scratch.cv_results_["continued"].any()
-    assert going_on.cv_results_["continued"].sum() > 0
+    assert not scratch.all_cv_results_["continued"].any()
+    assert going_on.all_cv_results_["continued"].sum() > 0
     return scratch, going_on
 
 
@@ -288,7 +288,7 @@ def test_the_same_on_every_backend(backend):
     with joblib.parallel_config(backend=backend, n_jobs=2):
         shared = HyperbandSearchCV(SGDClassifier(random_state=0), space, **options).fit(X, y)
     assert columns(shared) == columns(alone)
-    assert (shared.cv_results_["continued"] == alone.cv_results_["continued"]).all()
+    assert (shared.all_cv_results_["continued"] == alone.all_cv_results_["continued"]).all()
 
 
 def test_a_lost_model_makes_no_difference(monkeypatch):
@@ -326,7 +326,7 @@ def test_large_models_go_on_in_workers():
         n_jobs=2,
         refit=False,
     ).fit(wide, labels)
-    assert search.cv_results_["continued"].any()
+    assert search.all_cv_results_["continued"].any()
 
 
 @pytest.fixture
@@ -405,7 +405,7 @@ def test_a_model_that_cannot_be_pickled_starts_from_scratch(counting):
             Unpicklable(), {"quality": uniform()}, resource="n_steps", cv=2, random_state=0
         ).fit(X, y)
     assert len(caught) == 1
-    assert not search.cv_results_["continued"].any()
+    assert not search.all_cv_results_["continued"].any()
 
 
 def test_a_failed_rung_keeps_no_model(counting):
@@ -495,7 +495,7 @@ def test_skorch_goes_on_exactly(monkeypatch):
     options |= {"folds": "all", "min_resources": 6}
     search = SuccessiveHalvingSearchCV(make(), {"lr": [0.01, 0.02, 0.05]}, scoring=score, **options)
     data = X.astype(np.float32), y.astype(np.int64)
-    going_on = search.fit(*data).cv_results_
+    going_on = search.fit(*data).all_cv_results_
     np.testing.assert_array_equal(going_on["mean_test_score"], going_on["n_resources"])
     assert going_on["continued"].any()
     pieces, before = dict(losses), torch.get_rng_state()

@@ -138,9 +138,9 @@ def test_metric_is_that_of_refit_unless_named(several):
     """With several metrics the axis shows the refit metric, or the one asked for."""
     shown = HalvingDisplay.from_estimator(several)
     assert shown.ax_.get_ylabel() == "balanced_accuracy"
-    assert np.array_equal(shown.score, several.cv_results_["mean_test_balanced_accuracy"])
+    assert np.array_equal(shown.score, several.all_cv_results_["mean_test_balanced_accuracy"])
     other = HalvingDisplay.from_estimator(several, metric="accuracy")
-    assert np.array_equal(other.score, several.cv_results_["mean_test_accuracy"])
+    assert np.array_equal(other.score, several.all_cv_results_["mean_test_accuracy"])
     assert other.best_index == several.best_index_
 
 
@@ -172,7 +172,7 @@ def test_best_so_far_is_on_the_better_side(maximize, plan):
 def test_time_counts_kept_folds_once(search):
     """The seconds add up to those of every fit that was made, a kept fold only once."""
     display = HalvingDisplay.from_estimator(search, kind="time")
-    results = search.cv_results_
+    results = search.all_cv_results_
     cost = (results["mean_fit_time"] + results["mean_score_time"]) * results["n_folds"]
     top = dict(zip(results["candidate"], cost, strict=True))
     at_full = results["n_resources"] == search.max_resources_

@@ -166,6 +166,7 @@ def test_float_max_iter():
         search.fit(X, y)
 
 
+@pytest.mark.filterwarnings("ignore:n_candidates=")
 def test_unset_resource_with_given_max():
     """A resource that the estimator leaves at None needs a ``max_resources``, and no more."""
     search = hyperband(resource="nothing", max_resources=9).fit(X, y)
@@ -236,7 +237,7 @@ def test_single_split():
     search = hyperband(cv=[(np.arange(30), np.arange(30, 40))]).fit(X, y)
     assert search.n_splits_ == 1
     assert search.best_params_ == {"a": 3}
-    assert set(search.cv_results_["n_folds"]) == {1}
+    assert set(search.all_cv_results_["n_folds"]) == {1}
 
 
 def test_more_candidates_than_the_space_has():

@@ -61,7 +61,7 @@ def test_poison_costs_its_own_candidates_only(tmp_path):
     )
     with pytest.warns(FitFailedWarning, match=r"(?s)2 fits failed out of a total of 16.*'act'"):
         search.fit(X, y)
-    scores = search.cv_results_["mean_test_score"]
+    scores = search.all_cv_results_["mean_test_score"]
     np.testing.assert_array_equal(scores[:14], np.linspace(0, 1, 14))
     assert np.isnan(scores[14:]).all()
 
@@ -101,7 +101,7 @@ def test_workers_killed_at_random():
     finally:
         stop.set()
         thread.join()
-    scores = search.cv_results_["mean_test_score"]
+    scores = search.all_cv_results_["mean_test_score"]
     assert len(shot) >= 1
     np.testing.assert_allclose(scores[:99], np.linspace(0, 1, 99))
     assert np.isnan(scores[99])
@@ -154,7 +154,7 @@ def test_an_interrupt_leaves_what_is_known(tmp_path, n_jobs):
         patch.setattr(Work, "record", interrupting)
         with pytest.raises(KeyboardInterrupt):
             search.fit(X, y)
-    assert len(search.cv_results_["params"]) == 11  # the twelfth was not yet told
+    assert len(search.all_cv_results_["params"]) == 11  # the twelfth was not yet told
     assert len(path.read_text().splitlines()) == 1 + 12
     search.fit(X, y)
     assert len(path.read_text().splitlines()) == 1 + search.schedule_.n_fits
@@ -204,7 +204,7 @@ def test_ctrl_c_is_quick_and_leaves_no_worker(tmp_path):
             try:
                 search.fit(X, y)
             except KeyboardInterrupt:
-                print(len(search.cv_results_["params"]), flush=True)
+                print(len(search.all_cv_results_["params"]), flush=True)
             """
         )
     )
@@ -244,7 +244,7 @@ def test_max_time(limit):
     with pytest.warns(UserWarning, match=r"max_time=.* was reached: \d+ of \d+ evaluations were"):
         search.fit(X, y)
     assert time.monotonic() - start < 1.0
-    results = search.cv_results_
+    results = search.all_cv_results_
     assert 3 < len(results["params"]) < search.schedule_.n_fits
     assert results["rank_test_score"][search.best_index_] == 1
     assert results["n_resources"][search.best_index_] == results["n_resources"].max()
@@ -259,7 +259,7 @@ def test_one_candidate_is_always_evaluated(n_jobs):
     )
     with pytest.warns(UserWarning, match="max_time"):
         search.fit(X, y)
-    assert len(search.cv_results_["params"]) == 1
+    assert len(search.all_cv_results_["params"]) == 1
     assert search.predict(X).shape == (90,)
 
 
@@ -281,9 +281,9 @@ def test_fit_timeout(n_jobs):
     with pytest.warns(Warning, match="TimeoutError: it ran over fit_timeout=0.5 s"):
         search.fit(X, y)
     np.testing.assert_array_equal(
-        np.isnan(search.cv_results_["mean_test_score"]), [False, False, True, False]
+        np.isnan(search.all_cv_results_["mean_test_score"]), [False, False, True, False]
     )
-    assert search.cv_results_["mean_fit_time"][2] < 2
+    assert search.all_cv_results_["mean_fit_time"][2] < 2
 
 
 @posix
@@ -302,7 +302,9 @@ def test_a_fit_that_does_not_hear_the_alarm():
     with pytest.warns(Warning, match="it ran over fit_timeout, with parameters"):
         search.fit(X, y)
     assert time.monotonic() - start < 30
-    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan])
+    np.testing.assert_array_equal(
+        search.all_cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan]
+    )
 
 
 @posix

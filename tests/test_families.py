@@ -225,7 +225,7 @@ def test_the_best_score_is_that_of_the_best_parameters(estimator, space):
         cv=KFold(3),
         random_state=0,
     ).fit(*data)
-    assert search.cv_results_["continued"].any()
+    assert search.all_cv_results_["continued"].any()
     best = clone(estimator).set_params(**{space: 90, **search.best_params_})
     assert search.best_score_ == cross_val_score(best, *data, cv=KFold(3)).mean()
 
@@ -516,7 +516,7 @@ def test_boosters_in_a_search_have_as_many_trees_as_the_resource(package):
         continue_training=True,
         refit=False,
     ).fit(X, y)
-    assert search.cv_results_["continued"].any()
+    assert search.all_cv_results_["continued"].any()
     np.testing.assert_array_equal(
-        search.cv_results_["mean_test_score"], search.cv_results_["n_resources"]
+        search.all_cv_results_["mean_test_score"], search.all_cv_results_["n_resources"]
     )

@@ -561,7 +561,7 @@ def no_fits(monkeypatch):
 
 
 def columns(search):
-    return {k: list(map(str, v)) for k, v in search.cv_results_.items() if "time" not in k}
+    return {k: list(map(str, v)) for k, v in search.all_cv_results_.items() if "time" not in k}
 
 
 def lines(path):

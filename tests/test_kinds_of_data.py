@@ -38,6 +38,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+# A space of few points need not fill the ladder.
+pytestmark = pytest.mark.filterwarnings("ignore:n_candidates=")
+
 
 def test_precomputed_kernel_is_cut_both_ways():
     """On every rung a kernel keeps the same rows as columns in ``fit``; scoring has the test rows
@@ -63,7 +66,9 @@ def test_precomputed_kernel_gives_the_scores_of_the_kernel(wrap):
     space = {f"{prefix}C": list(np.logspace(-3, 3, 17))}
     direct = hyperband(wrap(SVC(kernel="linear")), space).fit(Z, y)
     ahead = hyperband(wrap(SVC(kernel="precomputed")), space).fit(linear_kernel(Z), y)
-    assert_array_equal(direct.cv_results_["mean_test_score"], ahead.cv_results_["mean_test_score"])
+    assert_array_equal(
+        direct.all_cv_results_["mean_test_score"], ahead.all_cv_results_["mean_test_score"]
+    )
     assert_array_equal(direct.predict(Z), ahead.predict(linear_kernel(Z)))
 
 
@@ -72,7 +77,7 @@ def test_sparse_X_gives_what_dense_X_gives(sparse):
     """Sparse input changes no score and no choice."""
     dense = trees().fit(X, y)
     thin = trees().fit(sparse(X), y)
-    assert_same_results(thin.cv_results_, dense.cv_results_)
+    assert_same_results(thin.all_cv_results_, dense.all_cv_results_)
     assert_array_equal(thin.predict(sparse(X)), dense.predict(X))
 
 
@@ -111,7 +116,7 @@ def test_feature_names(library):
         assert list(search.feature_names_in_) == list("wxyz")
     array = trees().fit(X, y)
     assert not hasattr(array, "feature_names_in_")
-    assert_same_results(search.cv_results_, array.cv_results_)
+    assert_same_results(search.all_cv_results_, array.all_cv_results_)
     assert_array_equal(search.predict(frame), array.predict(X))
 
 
@@ -153,7 +158,7 @@ def test_string_labels(kind):
     """Classes may be strings in any container: the scores are those of 0 and 1."""
     search = trees().fit(X, LABELS[kind])
     numbers = trees().fit(X, y)
-    assert_same_results(search.cv_results_, numbers.cv_results_)
+    assert_same_results(search.all_cv_results_, numbers.all_cv_results_)
     assert set(search.classes_) == {"no", "yes"}
     assert set(search.predict(X)) <= {"no", "yes"}
 
@@ -161,7 +166,7 @@ def test_string_labels(kind):
 def test_lists_are_data():
     """X as a list of lists gives what the array gives."""
     assert_same_results(
-        trees().fit(X.tolist(), y.tolist()).cv_results_, trees().fit(X, y).cv_results_
+        trees().fit(X.tolist(), y.tolist()).all_cv_results_, trees().fit(X, y).all_cv_results_
     )
 
 
@@ -200,7 +205,7 @@ def test_unsupervised(search, estimator, space):
     """Without y the estimator's own score decides, on rows cut at random."""
     unsupervised = search(estimator, space, **LADDER)
     plan = unsupervised.plan(X)
-    assert plan_of(plan) == plan_in(unsupervised.fit(X).cv_results_)
+    assert plan_of(plan) == plan_in(unsupervised.fit(X).all_cv_results_)
     best = unsupervised.cv_results_["rank_test_score"] == 1
     assert best[unsupervised.best_index_]
 

@@ -109,7 +109,7 @@ def test_groups_are_never_split(search, routed):
         grouped = search(Remember(), SPACE, **{**LADDER, "cv": GroupKFold(3)})
         plan = grouped.plan(X, y, groups=groups)
         grouped.fit(X, y, groups=groups)
-    assert plan_of(plan) == plan_in(grouped.cv_results_)
+    assert plan_of(plan) == plan_in(grouped.all_cv_results_)
     tried = Remember.fits[:-1]
     assert len(tried) == len(Remember.scored) == grouped.schedule_.n_fits
     for fit, call in zip(tried, Remember.scored, strict=True):

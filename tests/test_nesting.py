@@ -29,6 +29,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalving import HyperbandSearchCV
 
+# A space of few points need not fill the ladder.
+pytestmark = pytest.mark.filterwarnings("ignore:n_candidates=")
+
 
 def test_around_a_pipeline():
     """Steps and their parameters are searched together; also whole steps."""
@@ -41,7 +44,7 @@ def test_around_a_pipeline():
     assert search.score(X, y) > 0.7
     with pytest.raises(NotFittedError):
         check_is_fitted(space[1]["model"][0])
-    kinds = {type(step) for step in search.cv_results_["param_model"].compressed()}
+    kinds = {type(step) for step in search.all_cv_results_["param_model"].compressed()}
     assert kinds == {LogisticRegression}
 
 
@@ -114,7 +117,7 @@ def test_clone_and_parameters(search):
     assert copy.get_params()["estimator__max_depth"] == 9
     with pytest.raises(NotFittedError):
         check_is_fitted(copy)
-    assert_same_results(copy.fit(X, y).cv_results_, original.cv_results_)
+    assert_same_results(copy.fit(X, y).all_cv_results_, original.all_cv_results_)
 
 
 def test_set_params():
@@ -149,7 +152,7 @@ def test_pickle(tmp_path, search, dump):
 
     fitted = through_a_file(trees(search)).fit(X, y)
     again = through_a_file(fitted)
-    assert_same_results(again.cv_results_, trees(search).fit(X, y).cv_results_)
+    assert_same_results(again.all_cv_results_, trees(search).fit(X, y).all_cv_results_)
     assert_array_equal(again.predict(X), fitted.predict(X))
     assert str(again.schedule_) == str(fitted.schedule_)
 

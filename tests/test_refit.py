@@ -107,7 +107,7 @@ def test_callable_that_returns_a_dict():
 
     by_callable = trees(scoring=both, refit="f1").fit(X, y)
     by_name = trees(scoring=["accuracy", "f1"], refit="f1").fit(X, y)
-    assert_same_results(by_callable.cv_results_, by_name.cv_results_)
+    assert_same_results(by_callable.all_cv_results_, by_name.all_cv_results_)
     assert by_callable.best_index_ == by_name.best_index_
     assert by_callable.multimetric_
     assert by_callable.scorer_ is both
@@ -120,12 +120,16 @@ def test_return_train_score(scoring):
     names = scoring or ["score"]
     search = trees(scoring=scoring, refit=refit, return_train_score=True).fit(X, y)
     plain = trees(scoring=scoring, refit=refit).fit(X, y)
-    assert not any("train" in name for name in plain.cv_results_)
-    assert_same_results(search.cv_results_, plain.cv_results_, without_times(plain.cv_results_))
+    assert not any("train" in name for name in plain.all_cv_results_)
+    assert_same_results(
+        search.all_cv_results_, plain.all_cv_results_, without_times(plain.all_cv_results_)
+    )
     for name in names:
         for k in range(3):
-            test, train = (search.cv_results_[f"split{k}_{s}_{name}"] for s in ("test", "train"))
+            test, train = (
+                search.all_cv_results_[f"split{k}_{s}_{name}"] for s in ("test", "train")
+            )
             assert_array_equal(np.isnan(test), np.isnan(train))
-        train = search.cv_results_[f"mean_train_{name}"]
-        assert train.mean() > search.cv_results_[f"mean_test_{name}"].mean()
-        assert f"rank_train_{name}" not in search.cv_results_
+        train = search.all_cv_results_[f"mean_train_{name}"]
+        assert train.mean() > search.all_cv_results_[f"mean_test_{name}"].mean()
+        assert f"rank_train_{name}" not in search.all_cv_results_

@@ -127,7 +127,7 @@ def test_two_percent_positives_never_lose_a_class(seed):
         random_state=seed,
     ).fit(X, y)
     assert search.min_resources_ == 55  # of which one in fifty is a positive
-    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert np.isfinite(search.all_cv_results_["mean_test_score"]).all()
 
 
 # -- data that are cut beforehand ------------------------------------------------------------
