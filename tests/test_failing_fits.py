@@ -145,8 +145,8 @@ def test_failures_with_several_metrics():
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_metrics_of_a_callable_after_a_rung_that_failed():
-    """The metrics may stay unknown for almost a whole rung; the rest of the race is run by the one of
-    ``refit``."""
+    """The metrics may stay unknown for almost a whole rung; the rest of the race is run by the one
+    of ``refit``."""
 
     def both(estimator, X, y):
         return {"b": -estimator.a, "a": estimator.a}

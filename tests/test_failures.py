@@ -18,6 +18,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import FitFailedWarning
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, successive_halving
+from skhalving.journal import Journal
+from skhalving.pace import Pace
+from skhalving.task import Outcome, Task
 
 X = np.random.RandomState(0).normal(size=(90, 3))
 y = np.arange(90) % 2
@@ -78,20 +81,26 @@ def test_poison_with_error_score_raise():
 
 @posix
 @pytest.mark.slow
-def test_workers_killed_at_random():
-    """500 evaluations while workers are shot: all are there, only the poisoned one failed."""
-    stop, random, shot = threading.Event(), np.random.RandomState(0), []
+def test_workers_killed_from_outside(tmp_path):
+    """Workers are shot while a search runs, and one candidate ends its own: every other candidate
+    has its score, since nobody is failed for the death of a worker that it did not end."""
+    path, n_shots = tmp_path / "journal", 3
+    ended = threading.Event()
+
+    def n_recorded():
+        return path.read_bytes().count(b"\n") if path.exists() else 0
 
     def shoot():
-        # Time enough for a pool to start again, which takes seconds on a busy machine.
-        while len(shot) < 3 and not stop.wait(8):
-            workers = loky_workers()
-            if workers:
-                shot.append(workers[random.randint(len(workers))])
-                os.kill(shot[-1], signal.SIGKILL)
+        for n in range(n_shots):
+            while n_recorded() < 8 * (n + 1) or not (workers := loky_workers()):
+                if ended.wait(0.05):
+                    return
+            os.kill(workers[n % len(workers)], signal.SIGKILL)
 
-    space = [{"quality": list(np.linspace(0, 1, 99)), "seconds": [0.1]}, {"act": ["exit"]}]
-    search = SuccessiveHalvingSearchCV(Rough(), space, cv=5, n_jobs=2, **ONE_RUNG)
+    space = [{"quality": list(np.linspace(0, 1, 39)), "seconds": [0.05]}, {"act": ["exit"]}]
+    search = SuccessiveHalvingSearchCV(
+        Rough(), space, cv=[(np.arange(60), np.arange(60, 90))], n_jobs=2, journal=path, **ONE_RUNG
+    )
     thread = threading.Thread(target=shoot)
     thread.start()
     try:
@@ -99,12 +108,47 @@ def test_workers_killed_at_random():
             warnings.simplefilter("ignore")
             search.fit(X, y)
     finally:
-        stop.set()
+        ended.set()
         thread.join()
-    scores = search.all_cv_results_["mean_test_score"]
-    assert len(shot) >= 1
-    np.testing.assert_allclose(scores[:99], np.linspace(0, 1, 99))
-    assert np.isnan(scores[99])
+    scores = search.cv_results_["mean_test_score"]
+    np.testing.assert_allclose(scores[:39], np.linspace(0, 1, 39))
+    assert np.isnan(scores[39])
+
+
+@posix
+def test_what_another_search_does_costs_nobody():
+    """Two threads search on loky: the one has a candidate that ends its process, the other none.
+    Every healthy candidate of both has its score."""
+    found = {}
+
+    def search(name, acts):
+        space = [{"quality": list(np.linspace(0, 1, 12)), "seconds": [0.02]}]
+        space += [{"act": [act]} for act in acts]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found[name] = SuccessiveHalvingSearchCV(
+                Rough(), space, cv=[(np.arange(60), np.arange(60, 90))], n_jobs=2, **ONE_RUNG
+            ).fit(X, y)
+
+    threads = [
+        threading.Thread(target=search, args=("deadly", ["exit", "kill"])),
+        threading.Thread(target=search, args=("healthy", [])),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name, n_failed in (("deadly", 2), ("healthy", 0)):
+        scores = found[name].cv_results_["mean_test_score"]
+        np.testing.assert_allclose(scores[:12], np.linspace(0, 1, 12))
+        assert np.isnan(scores[12:]).sum() == n_failed
+
+
+def wait_until(happened, seconds):
+    end = time.monotonic() + seconds
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert happened()
 
 
 def loky_workers():
@@ -131,15 +175,13 @@ def test_a_plain_objective_that_kills_its_worker():
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_an_interrupt_leaves_what_is_known(tmp_path, n_jobs):
-    """KeyboardInterrupt from this process: ``cv_results_`` so far, the journal all of it."""
-    from skhalving.work import Work
+    """KeyboardInterrupt from this process: ``all_cv_results_`` so far, the journal all of it."""
+    path, write, written = tmp_path / "journal", Journal.write, []
 
-    path, record, recorded = tmp_path / "journal", Work.record, []
-
-    def interrupting(self, task, result):
-        record(self, task, result)
-        recorded.append(task)
-        if len(recorded) == 12:
+    def interrupting(self, record):
+        write(self, record)
+        written.append(record)
+        if len(written) == 12:
             raise KeyboardInterrupt
 
     search = HyperbandSearchCV(
@@ -151,13 +193,14 @@ def test_an_interrupt_leaves_what_is_known(tmp_path, n_jobs):
         random_state=0,
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Work, "record", interrupting)
+        patch.setattr(Journal, "write", interrupting)
         with pytest.raises(KeyboardInterrupt):
             search.fit(X, y)
     assert len(search.all_cv_results_["params"]) == 11  # the twelfth was not yet told
     assert len(path.read_text().splitlines()) == 1 + 12
     search.fit(X, y)
     assert len(path.read_text().splitlines()) == 1 + search.schedule_.n_fits
+    assert search.n_fits_ == search.schedule_.n_fits - 12
 
 
 def test_an_interrupted_second_fit_leaves_nothing_of_the_first():
@@ -173,8 +216,9 @@ def test_an_interrupted_second_fit_leaves_nothing_of_the_first():
 
 
 @posix
-def test_ctrl_c_is_quick_and_leaves_no_worker(tmp_path):
-    """A real SIGINT to a real search: gone within two seconds, workers too, results kept."""
+def test_ctrl_c_waits_for_nobody_and_leaves_no_worker(tmp_path):
+    """A real SIGINT to a real search amid fits of a minute: it ends long before them, its workers
+    too, and its results are kept."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
@@ -219,36 +263,46 @@ def test_ctrl_c_is_quick_and_leaves_no_worker(tmp_path):
         while len(os.listdir(pids)) < 2:
             time.sleep(0.1)
         time.sleep(0.5)
-        start = time.monotonic()
         process.send_signal(signal.SIGINT)
         assert process.stdout.readline() == "3\n"
-        assert time.monotonic() - start < 2
-        process.wait(10)
-    time.sleep(0.5)
+        process.wait(30)
     workers = [int(name) for name in os.listdir(pids)]
     assert len(workers) == 2
-    assert not any(os.path.exists(f"/proc/{pid}") for pid in workers)
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in workers), 30)
 
 
-@pytest.mark.parametrize("limit", [0.6, timedelta(seconds=0.6)])
+@pytest.mark.parametrize("limit", [1.0, timedelta(seconds=1)])
 def test_max_time(limit):
-    """Nothing starts after the deadline; the best is of the highest level with results."""
+    """Nothing starts after the limit; the best is of the highest level with results, which the
+    warning names."""
     search = HyperbandSearchCV(
-        Rough(seconds=0.05),
+        Rough(seconds=0.2),
         {"quality": list(np.linspace(0, 1, 60))},
         cv=3,
         max_time=limit,
         random_state=0,
     )
-    start = time.monotonic()
-    with pytest.warns(UserWarning, match=r"max_time=.* was reached: \d+ of \d+ evaluations were"):
+    with pytest.warns(UserWarning, match=r"max_time=.* was reached: (\d+) of (\d+) trials") as said:
         search.fit(X, y)
-    assert time.monotonic() - start < 1.0
     results = search.all_cv_results_
-    assert 3 < len(results["params"]) < search.schedule_.n_fits
-    assert results["rank_test_score"][search.best_index_] == 1
-    assert results["n_resources"][search.best_index_] == results["n_resources"].max()
+    assert 0 < search.n_fits_ <= 5  # each takes a fifth of the limit
+    n_planned = sum(search.n_candidates_)
+    n_left = n_planned - len(results["params"])
+    amount = results["n_resources"].max()
+    assert f"{n_left} of {n_planned} trials were not run" in str(said[0].message)
+    assert f"n_samples={amount} and 1 fold" in str(said[0].message)
+    assert search.cv_results_["rank_test_score"][search.best_index_] == 1
     assert search.best_estimator_.quality == search.best_params_["quality"]
+
+
+def test_max_time_leaves_room_for_the_refit():
+    """The time that the refit is expected to take is kept back: that of the slowest fit of the
+    largest amount so far, in proportion."""
+    pace = Pace(10.0, refit_amount=900.0)
+    pace.arrived(Task(0, 0, 30), Outcome({"score": 1.0}, fit_time=0.2, score_time=5.0))
+    assert pace.time_left() <= 4.0  # 10, less 0.2 s for 30 rows of 900
+    pace.arrived(Task(0, 0, 90), Outcome({"score": 1.0}, fit_time=0.3, score_time=5.0))
+    assert 4.0 < pace.time_left() <= 7.0  # the largest amount tells most
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -283,7 +337,6 @@ def test_fit_timeout(n_jobs):
     np.testing.assert_array_equal(
         np.isnan(search.all_cv_results_["mean_test_score"]), [False, False, True, False]
     )
-    assert search.all_cv_results_["mean_fit_time"][2] < 2
 
 
 @posix
@@ -298,10 +351,8 @@ def test_a_fit_that_does_not_hear_the_alarm():
         fit_timeout=0.5,
         **ONE_RUNG,
     )
-    start = time.monotonic()
     with pytest.warns(Warning, match="it ran over fit_timeout, with parameters"):
-        search.fit(X, y)
-    assert time.monotonic() - start < 30
+        search.fit(X, y)  # a fit that was waited for would take a minute, and have a score
     np.testing.assert_array_equal(
         search.all_cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan]
     )

@@ -8,11 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 from scipy.stats import loguniform
-from skhalving.run import Task
 from sklearn.base import BaseEstimator
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import check_scoring
 from sklearn.model_selection import (
     GroupKFold,
     LeaveOneGroupOut,
@@ -21,11 +19,14 @@ from sklearn.model_selection import (
     StratifiedKFold,
     TimeSeriesSplit,
 )
+from sklearn.neighbors import KNeighborsClassifier
 
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.evaluate import Evaluate
 from skhalving.resource import LEAST_TEST_ROWS, Parameter, Rows, stratified_order
 from skhalving.schedule import Level
+from skhalving.store import Store
+from skhalving.task import Task
 
 
 @given(
@@ -71,9 +72,11 @@ def test_rows_are_nested_sorted_and_inside_their_fold(shape, seed):
     groups = np.arange(300) % 5 if "group" in shape else None
     splits = list(cv.split(np.zeros((300, 1)), y, groups=groups))
     levels = [Level(10, len(splits)), Level(33, len(splits)), Level(100, len(splits))]
-    arguments = (splits, 300, [*levels, Level(300, len(splits))], range(len(splits)))
-    options = {"labels": y if stratify else None, "newest_first": shape == "time", "seed": seed}
-    rows, again = Rows(*arguments, **options), Rows(*arguments, **options)
+    resource = Rows(300, y if stratify else None, newest_first=shape == "time")
+    levels_and_top = [*levels, Level(300, len(splits))]
+    rows, again = (
+        resource.cuts(splits, levels_and_top, range(len(splits)), seed) for _ in range(2)
+    )
     for k, (train, test) in enumerate(splits):
         assert rows.cut(k, 300)[0] is train
         assert rows.cut(k, 300)[1] is test
@@ -96,7 +99,7 @@ def test_test_folds_are_cut_but_never_below_a_thousand_rows():
     y = np.arange(30_000) % 2
     splits = list(StratifiedKFold(3).split(np.zeros((30_000, 1)), y))
     levels = [Level(100, 3), Level(10_000, 3), Level(30_000, 3)]
-    rows = Rows(splits, 30_000, levels, range(3), labels=y)
+    rows = Rows(30_000, y).cuts(splits, levels, range(3))
     assert [len(rows.cut(0, level.n_resources)[1]) for level in levels] == [
         LEAST_TEST_ROWS,
         3_333,
@@ -108,9 +111,11 @@ def test_test_folds_are_cut_but_never_below_a_thousand_rows():
 def test_a_parameter_cuts_nothing():
     """The fold is cv's own, and the amount is the parameter's value."""
     splits = [(np.arange(5), np.arange(5, 8))]
-    resource = Parameter(splits, "n_estimators")
-    assert resource.cut(0, 7) is splits[0]
-    assert resource.params(7) == {"n_estimators": 7}
+    resource = Parameter("n_neighbors", KNeighborsClassifier())
+    cuts = resource.cuts(splits, [Level(7, 1)], [0])
+    assert cuts.cut(0, 7) is splits[0]
+    assert cuts.part(0, 7) is None
+    assert resource.params(7) == {"n_neighbors": 7}
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -153,6 +158,16 @@ class Remembers(BaseEstimator):
         return 0.0
 
 
+class Looks:
+    """A scorer that keeps the estimators that it gets."""
+
+    seen: list = []  # noqa: RUF012
+
+    def __call__(self, estimator, X, y, **params):
+        self.seen.append(estimator)
+        return estimator.score(X, y, **params)
+
+
 N_ROWS = 2000
 NUMBERS = np.random.RandomState(0).normal(size=(N_ROWS, 3))
 KINDS = {
@@ -174,16 +189,16 @@ def evaluation(X, seed=0, y=None):
         estimator=Remembers(pairwise=X is KINDS["kernel"]),
         X=X,
         y=y,
-        resource=Rows(splits, N_ROWS, levels, range(10), labels=y, seed=seed),
+        resource=(rows := Rows(N_ROWS, y)),
+        cuts=rows.cuts(splits, levels, range(10), seed),
         options={
-            "scorer": check_scoring(Remembers()),
+            "scorer": Looks(),
             "fit_params": {"sample_weight": weight, "text": "n_samples"},
             "score_params": {"sample_weight": weight},
             "error_score": np.nan,
-            "return_estimator": True,
-            "verbose": 0,
+            "return_times": True,
         },
-        models=None,
+        store=Store(""),
         families={},
         insist=False,
         top=N_ROWS,
@@ -201,7 +216,11 @@ def test_a_part_gives_the_rows_of_the_whole(kind, seed, fold):
     for amount in (100, 700, N_ROWS):
         part, task = whole.part(fold, amount), Task(0, fold, amount)
         assert (part is whole) == (fold > 0 or amount > 100)
-        a, b = (e(task, {}, 0, {})["estimator"] for e in (whole, part))
+        seen = []
+        for one in (whole, part):
+            assert one(task, {}, {}).error is None
+            seen.append(Looks.seen.pop())
+        a, b = seen
         for left, right in zip(a.fitted_ + a.scored_, b.fitted_ + b.scored_, strict=True):
             left, right = (v.toarray() if hasattr(v, "toarray") else v for v in (left, right))
             np.testing.assert_array_equal(left, right)
@@ -222,8 +241,7 @@ def test_folds_count_together():
     y = np.arange(N_ROWS) % 2
     splits = list(StratifiedKFold(10).split(np.zeros(N_ROWS), y))
     few, many = (
-        Rows(splits, N_ROWS, [Level(100, n), Level(N_ROWS, 10)], range(10), labels=y)
-        for n in (1, 10)
+        Rows(N_ROWS, y).cuts(splits, [Level(100, n), Level(N_ROWS, 10)], range(10)) for n in (1, 10)
     )
-    assert len(few.few_rows(0, 100)) == 300 - 10  # 90 of 1,800 to train on, and a test fold
-    assert many.few_rows(0, 100) is None
+    assert len(few.part(0, 100)[0]) == 300 - 10  # 90 of 1,800 to train on, and a test fold
+    assert many.part(0, 100) is None
