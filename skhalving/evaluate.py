@@ -6,13 +6,16 @@ dictionary of parameters. It runs on the workers, and knows nothing of the race 
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 
 from skhalving.continuation import family_of, growing
 from skhalving.families import Families, Family
@@ -92,12 +95,29 @@ class Evaluate:
 
     def __call__(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
         try:
-            with nullcontext() if self.limit is None else self.limit.around(task):
+            with self._quiet(task), self._limited(task):
                 return self._evaluate(task, params, progress)
         except TimeoutError as error:
             if self.limit is None or self.options["error_score"] == "raise":
                 raise
             return Outcome({}, error=f"TimeoutError: {error}", ended=True)
+
+    def _limited(self, task: Task) -> AbstractContextManager[Any]:
+        return nullcontext() if self.limit is None else self.limit.around(task)
+
+    @contextmanager
+    def _quiet(self, task: Task) -> Iterator[None]:
+        """Below the highest level training is cut short: that it has not converged is no news.
+
+        Filters of warnings are those of all threads, so they are changed in the main one alone.
+        """
+        cut_short = bool(self.resource.params(task.amount)) and task.amount < self.top
+        if not cut_short or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            yield
 
     def _evaluate(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
         params = {**params, **self.resource.params(task.amount)}

@@ -19,8 +19,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from difflib import get_close_matches
+from inspect import Signature, signature
 from math import inf
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -59,6 +61,17 @@ from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 
+# What other searches call it, and what to do here.
+_ARGUMENTS_ELSEWHERE = {
+    "n_iter": "pass n_candidates",
+    "aggressive_elimination": "pass a schedule of your own",
+}
+_VALUES_ELSEWHERE = {
+    ("n_candidates", "exhaust"): 'pass "auto", or a number',
+    ("min_resources", "exhaust"): 'pass "auto", or a number',
+    ("min_resources", "smallest"): 'pass "auto", or a number',
+}
+
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
 
 
@@ -77,6 +90,7 @@ class _Checked:
     candidates: list[dict[str, Any]]
     schedule: Schedule
     max_seconds: float
+    limit: TimeLimit | None
 
     @property
     def order(self) -> list[int]:
@@ -90,6 +104,7 @@ class _HalvingSearchCV(BaseSearchCV):
     """What the two estimators share: everything but the brackets they run."""
 
     _rules: ClassVar[Mapping[str, schedules.Rule]]
+    __signature__: ClassVar[Signature]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseSearchCV._parameter_constraints,
@@ -108,6 +123,22 @@ class _HalvingSearchCV(BaseSearchCV):
         "max_time": [Real, timedelta, None],
         "fit_timeout": [Interval(Real, 0, None, closed="neither"), None],
     }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        # What is shown as the signature; ``__new__`` would hide it.
+        _, *parameters = signature(cls.__init__).parameters.values()
+        cls.__signature__ = Signature(parameters)
+
+    def __new__(cls, *args: Any, **options: Any) -> _HalvingSearchCV:
+        """Say which argument there is instead of one that there is not."""
+        known = cls.__signature__.parameters
+        for name in options:
+            if name not in known:
+                near = [f"did you mean {n!r}?" for n in get_close_matches(name, known, n=1)]
+                hint = _ARGUMENTS_ELSEWHERE.get(name) or "".join(near) or f"see {cls.__name__}"
+                raise TypeError(f"{cls.__name__} has no argument {name!r}; {hint}")
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -278,6 +309,17 @@ class _HalvingSearchCV(BaseSearchCV):
         self._validate_params()
         return self._check(X, y, params, 0).schedule
 
+    def _validate_params(self) -> None:
+        for name in ("n_candidates", "min_resources", "max_resources"):
+            value, hint = getattr(self, name), None
+            if isinstance(value, str):
+                hint = _VALUES_ELSEWHERE.get((name, value))
+            elif isinstance(value, float) and 0 < value < 1:
+                hint = f"amounts are whole numbers; pass int({value} * len(X))"
+            if hint is not None:
+                raise ValueError(f"{name}={value!r} is not known here; {hint}")
+        super()._validate_params()
+
     # -- 1. check and plan ----------------------------------------------------------------------
 
     def _check(self, X: Any, y: Any, params: dict[str, Any], seed: int) -> _Checked:
@@ -286,7 +328,9 @@ class _HalvingSearchCV(BaseSearchCV):
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        max_seconds = self._max_seconds()
+        max_seconds, limit = self._max_seconds(), None
+        if self.fit_timeout is not None:
+            limit = TimeLimit(float(self.fit_timeout), "", os.getpid())
         splits = self._splits(X, y, routed["splitter"]["split"], seed)
         newest_first = isinstance(self.cv, TimeSeriesSplit)
         resource = resource_of(
@@ -315,6 +359,7 @@ class _HalvingSearchCV(BaseSearchCV):
             candidates,
             schedule,
             max_seconds,
+            limit,
         )
 
     def _splits(
@@ -440,6 +485,8 @@ class _HalvingSearchCV(BaseSearchCV):
         if self.max_time is None:
             return inf
         limit: Any = self.max_time
+        if isinstance(limit, np.timedelta64):
+            limit = limit.astype("timedelta64[us]").item()
         seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
         if not seconds > 0:
             raise ValueError(f"max_time={self.max_time!r} must be above 0 seconds, or None")
@@ -505,9 +552,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self, checked: _Checked, store: Store, callbacks: SklearnCallbacks, seed: int
     ) -> _SearchWork:
         levels, order = checked.schedule.levels, checked.order
-        limit = None
-        if self.fit_timeout is not None:
-            limit = TimeLimit(float(self.fit_timeout), store.folder, os.getpid())
+        limit = checked.limit and replace(checked.limit, folder=store.folder)
         evaluate = Evaluate(
             estimator=clone(self.estimator),
             X=checked.X,

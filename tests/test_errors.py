@@ -1,5 +1,9 @@
 """Bad input: each message gives the value, the limit and what to do, and nothing is fitted."""
 
+from decimal import Decimal
+from fractions import Fraction
+from inspect import signature
+
 import numpy as np
 import pytest
 from scipy.stats import randint
@@ -110,8 +114,28 @@ BAD = {
     ),
     "a word for min_resources of scikit-learn's halving": (
         {"min_resources": "exhaust"},
-        ["min_resources", "'auto'", "Got 'exhaust' "],
+        ["min_resources='exhaust'", 'pass "auto", or a number'],
     ),
+    "a word for n_candidates of scikit-learn's halving": (
+        {"n_candidates": "exhaust"},
+        ["n_candidates='exhaust'", 'pass "auto", or a number'],
+    ),
+    "a share of the rows": ({"min_resources": 0.1}, ["min_resources=0.1", "int(0.1 * len(X))"]),
+    "no time": ({"max_time": 0}, ["max_time=0", "above 0 seconds"]),
+    "a continuation with rows": (
+        {"continue_training": True},
+        ["continue_training=True", "'n_samples'", 'continue_training="auto"'],
+    ),
+    "a continuation that is not known": (
+        {"continue_training": True, "resource": "n_rounds"},
+        ["cannot go on training by 'n_rounds'", "register_continuation"],
+    ),
+    "a misspelt parameter": ({"space": {"quolity": [1, 2]}}, ["quolity"]),
+    "a misspelt parameter among others": (
+        {"space": [{"a": [1, 2]}, {"n_rouns": [3]}], "resource": "n_rounds"},
+        ["n_rouns"],
+    ),
+    "a rule that there is not": ({"schedule": "greedy"}, ["schedule", "'hedged'", "Got 'greedy'"]),
     "a resource that is a float": (
         {"resource": "share"},
         ["share=0.5", "whole numbers", "set share to an integer"],
@@ -148,6 +172,61 @@ def test_messages_name_the_class(search):
     """A refused argument names the class that the user wrote."""
     with pytest.raises(ValueError, match=rf"'factor' parameter of {search.__name__} must"):
         search(Counting(), SPACE, factor=0).fit(X, y)
+
+
+@pytest.mark.parametrize("search", [HyperbandSearchCV, SuccessiveHalvingSearchCV])
+@pytest.mark.parametrize(
+    ("argument", "remedy"),
+    [
+        ("n_iter", "pass n_candidates"),
+        ("aggressive_elimination", "schedule"),
+        ("facter", "did you mean 'factor'"),
+        ("xyzzy", "see "),
+    ],
+)
+def test_arguments_that_there_are_not(search, argument, remedy):
+    """The class that the user wrote, the name that it does not know, and what to pass instead; the
+    signature that is shown is that of the constructor all the same."""
+    with pytest.raises(
+        TypeError, match=rf"{search.__name__} has no argument '{argument}'; .*{remedy}"
+    ):
+        search(Counting(), SPACE, **{argument: 3})
+    assert list(signature(search).parameters) == list(signature(search.__init__).parameters)[1:]
+
+
+@pytest.mark.parametrize("with_journal", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [
+        (Decimal("0.5"), 0.5),
+        (np.longdouble(0.5), 0.5),
+        (np.float32(0.5), 0.5),
+        (Fraction(1, 2), 0.5),
+        (10**400, "float cannot hold"),
+        ({}, "has no score"),
+        ({"a": 10**400}, "float cannot hold"),
+    ],
+    ids=str,
+)
+def test_scores_that_are_no_floats(tmp_path, answer, score, with_journal):
+    """Any number is a score, the same with a journal as without; what no float can hold is an
+    error that names it."""
+    journal = tmp_path / "journal" if with_journal else None
+    search = hyperband(scoring=lambda estimator, X, y: answer, journal=journal, refit=False)
+    if isinstance(score, str):
+        with pytest.raises(ValueError, match=score):
+            search.fit(X, y)
+    else:
+        assert set(search.fit(X, y).cv_results_["mean_test_score"]) == {score}
+        if with_journal:
+            assert set(search.fit(X, y).cv_results_["mean_test_score"]) == {score}
+            assert search.n_fits_ == 0
+
+
+@pytest.mark.parametrize("limit", [np.timedelta64(1, "h"), np.timedelta64(3_600_000_000, "us")])
+def test_max_time_of_numpy(limit, recwarn):
+    """An hour is an hour in any unit."""
+    assert hyperband(max_time=limit)._max_seconds() == 3600.0
 
 
 def test_nearest_names_of_a_nested_parameter():

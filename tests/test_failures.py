@@ -317,6 +317,51 @@ def test_one_candidate_is_always_evaluated(n_jobs):
     assert search.predict(X).shape == (90,)
 
 
+@posix
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_limit_ends_no_search(n_jobs):
+    """Wherever the limit strikes (rows are cut, parameters are set, a fit, a score), its evaluation
+    has failed, and the search goes on: every row is a score or NaN."""
+    search = SuccessiveHalvingSearchCV(
+        Rough(),
+        {"quality": list(np.linspace(0, 1, 50)), "seconds": [0.0]},
+        cv=2,
+        n_jobs=n_jobs,
+        fit_timeout=0.0007,
+        **ONE_RUNG,
+    )
+    for _ in range(4):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                search.fit(X, y)
+            except ValueError:  # on a slow machine no fit is in time
+                continue
+        scores = search.cv_results_["mean_test_score"]
+        assert np.all(np.isnan(scores) | (scores == search.cv_results_["param_quality"]))
+
+
+@posix
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_what_ran_over_its_limit_is_tried_again(tmp_path, n_jobs):
+    """A search that is resumed with a larger limit, or without the fault that ended a worker, runs
+    what had failed by it again, and nothing else."""
+    space = {"quality": [0.1, 0.2, 0.3], "seconds": [0.0, 1.0]}
+    options = {"cv": [(np.arange(60), np.arange(60, 90))], "journal": tmp_path / "journal"}
+    search = SuccessiveHalvingSearchCV(Rough(), space, n_jobs=n_jobs, **options, **ONE_RUNG)
+    with pytest.warns(Warning, match="fit_timeout=0.5"):
+        search.set_params(fit_timeout=0.5).fit(X, y)
+    assert search.n_fits_ == 6
+    late = search.cv_results_["param_seconds"] == 1.0
+    np.testing.assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), late)
+    search.set_params(fit_timeout=60).fit(X, y)
+    assert search.n_fits_ == 3
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    search.fit(X, y)
+    assert search.n_fits_ == 0
+
+
 def test_time_enough_says_nothing(recwarn):
     """A limit that is not reached changes nothing."""
     SuccessiveHalvingSearchCV(Rough(), {"quality": [0.1, 0.2]}, cv=2, max_time=60).fit(X, y)

@@ -230,3 +230,23 @@ def test_a_schedule_of_ones_own():
         hyperband(schedule=mine, max_resources=60).plan(X, y)
     with pytest.raises(ValueError, match="schedule has 9 candidates, and 7 were"):
         hyperband(schedule=mine, n_candidates=7).plan(X, y)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_equal_configurations_share_their_evaluations(search):
+    """A point that a grid repeats stands in every bracket that it was dealt to, and is fitted once
+    for each fold and amount."""
+    found = search(Remember(), {"a": [7] * 17}, refit=False, **LADDER).fit(X, y)
+    fits = [tuple(fit["X"][:, 0]) for fit in Remember.fits]
+    assert len(fits) == len(set(fits)) == found.n_fits_ == 1 + 3  # on 40 rows, and on three folds
+    assert plan_in(found.all_cv_results_) == plan_of(found.schedule_)
+
+
+def test_the_largest_training_fold_comes_first():
+    """Levels of one fold use the one that trains on most rows, which is closest to the refit."""
+    parts = [np.arange(0, 50), np.arange(50, 60), np.arange(60, 120)]  # test rows
+    splits = [(np.setdiff1d(np.arange(120), part), part) for part in parts]
+    found = hyperband(cv=splits, refit=False).fit(X, y)
+    one_fold = found.all_cv_results_["n_folds"] == 1
+    assert np.isfinite(found.all_cv_results_["split1_test_score"][one_fold]).all()
+    assert np.isnan(found.all_cv_results_["split0_test_score"][one_fold]).all()
