@@ -237,7 +237,7 @@ class _FromReference(pickle.Unpickler):
 def _write_parts(file: IO[bytes], parts: list[memoryview]) -> None:
     """The lengths, then each part where an array may begin."""
     lengths = np.array([len(parts), *(part.nbytes for part in parts)], dtype=np.int64)
-    file.write(lengths)
+    file.write(lengths.tobytes())
     for part in parts:
         file.write(bytes(-file.tell() % _ALIGNMENT))
         file.write(part)
@@ -255,9 +255,8 @@ def _map_parts(file: IO[bytes]) -> Iterator[memoryview]:
 
 def write(path: str, dump: Callable[[IO[bytes]], None]) -> None:
     """Let ``dump(file)`` write a file that is whole or not there."""
-    handle, temporary = tempfile.mkstemp(
-        prefix=f"{os.path.basename(path)}.", dir=os.path.dirname(path)
-    )
+    folder, name = os.path.split(path)
+    handle, temporary = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
     try:
         with open(handle, "wb") as file:
             dump(file)
