@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, NamedTuple
@@ -40,6 +40,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.replay import markdown
 from skhalving import HyperbandSearchCV
+from skhalving.store import _bytes_in
 
 REPEATS = 3
 PENALTIES = [float(c) for c in np.logspace(-3, 2, 49)]
@@ -127,9 +128,9 @@ logistic, knn = LogisticRegression(max_iter=300), KNeighborsClassifier()
 mlp = MLPClassifier(max_iter=3, random_state=0)
 words = TfidfVectorizer(ngram_range=(1, 2))
 letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), min_df=3)
-informative = SelectKBest(mutual_info_classif, k=20)
+informative = SelectKBest(partial(mutual_info_classif, random_state=0), k=20)
 sgd = SGDClassifier(random_state=0)
-pca = PCA(30, random_state=0)
+pca = PCA(0.95)
 tree = DecisionTreeClassifier(random_state=0)
 
 CASES = [
@@ -191,8 +192,7 @@ def folder_peak() -> Iterator[list[int]]:
 
     def watch(folder: str) -> None:
         while not done.wait(0.01):
-            sizes = [f.stat().st_size for f in Path(folder).rglob("*") if f.is_file()]
-            most[0] = max(most[0], sum(sizes))
+            most[0] = max(most[0], _bytes_in(folder))
 
     with tempfile.TemporaryDirectory() as folder:
         before, tempfile.tempdir = tempfile.tempdir, folder

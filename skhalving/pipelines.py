@@ -59,10 +59,13 @@ class _Recipe:
         self, kind: str, *inputs: _Recipe, transformer: Any = None, given: Any = None
     ) -> None:
         self.kind, self.inputs, self.transformer, self.given = kind, inputs, transformer, given
+        self.is_origin = not inputs and given is None
 
     @cached_property
     def digest(self) -> str:
         """Equal for equal recipes, also in another process; costs about 0.1 ms."""
+        if self.is_origin:
+            return self.kind
         inputs = [recipe.digest for recipe in self.inputs]
         return _hash((self.kind, inputs, clone(self.transformer, safe=False), self.given))
 
@@ -119,7 +122,7 @@ class Sharing:
         self._train = X
         self._known = {"X": (X, _Recipe("fit"))}
         if y:
-            self._known["y"] = y[0], _Recipe("y")
+            self._known["y"] = y[0], _Recipe("target")
         return fit(X, *y, **params)
 
     def cache(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA, TruncatedSVD
@@ -121,7 +121,7 @@ def test_one_fit_for_each_fold_and_level(evaluations, tmp_path):
     model = Pipeline([("c", Counting(str(path))), ("m", GaussianNB())])
     search(model, ALPHAS, n_candidates=27)
     assert set(counts(path, "fit")) == {1}
-    assert set(counts(path, "transform")) == {1}
+    assert sum(counts(path, "transform")) == 2 * len(counts(path, "fit"))
     assert len(counts(path, "fit")) == len({(s._fold, s._amount) for s in evaluations}) > 2
     assert sum(s.n_fitted for s in evaluations) == len(counts(path, "fit"))
     assert sum(s.n_fitted + s.n_shared for s in evaluations) == len(evaluations)
@@ -278,11 +278,7 @@ logistic, bayes = LogisticRegression(max_iter=50), GaussianNB()
 target = TransformedTargetRegressor(
     Pipeline([("scale", StandardScaler()), ("m", Ridge())]), transformer=PowerTransformer()
 )
-bins = (
-    KBinsDiscretizer(5, quantile_method="averaged_inverted_cdf")
-    if sklearn.__version__ > "1.7"
-    else KBinsDiscretizer(5)
-)
+bins = KBinsDiscretizer(5, strategy="uniform", encode="onehot-dense", subsample=None)
 
 CASES = {
     "text": (
@@ -328,14 +324,7 @@ CASES = {
         NB,
         {"data": (TABLE[["kind"]], y), "return_train_score": True},
     ),
-    "bins": (
-        [
-            ("bins", bins.set_params(encode="onehot-dense", subsample=50, random_state=0)),
-            ("m", bayes),
-        ],
-        NB,
-        {},
-    ),
+    "bins": ([("bins", bins), ("m", bayes)], NB, {"data": (X[:, 10:14], y)}),
     "failing": (
         [("f", Failing()), ("m", logistic)],
         {**C, "f": [Failing(), MinMaxScaler()]},
@@ -409,6 +398,7 @@ CASES = {
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:`TargetEncoder.shuffle`:FutureWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_scores_are_equal(evaluations, name):
     """To the last bit, with and without; and something was shared, where that is possible."""
@@ -427,15 +417,13 @@ def test_routed_metadata_is_part_of_what_must_be_equal(evaluations):
     with sklearn.config_context(enable_metadata_routing=True):
         scalers = [StandardScaler().set_fit_request(sample_weight=ask) for ask in (True, False)]
         model = Pipeline([("s", scalers[0]), ("m", LogisticRegression(max_iter=50))])
-        model.set_params(m=model[-1].set_fit_request(sample_weight=True))
+        asks = model[-1].set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model.set_params(m=asks)
         space = {**C, "s": scalers}
-        options = {"scoring": "accuracy", "fit_params": {"sample_weight": WEIGHT}}
+        options = {"fit_params": {"sample_weight": WEIGHT}}
         found = search(model, space, **options)
         assert sum(s.n_shared for s in evaluations) > 0
         assert found == search(without(model), space, **options)
-    by_scaler = {}
-    for params, score in zip(found["params"], found["mean_test_score"], strict=True):
-        by_scaler.setdefault("sample_weight=False" in params, []).append(score)
 
 
 # -- one evaluation at a time ----------------------------------------------------------------------
@@ -524,8 +512,6 @@ def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
 
 def test_errors_look_as_ever(evaluations, store):
     """The same last lines of the traceback, each time; a failed fit is not shared."""
-    model = make_pipeline(StandardScaler(), Failing(), KNeighborsClassifier())
-    model[1].fit = None
     errors = [evaluate(make_pipeline(Always(), knn), store)["fit_error"] for _ in range(2)]
     assert errors[0] == errors[1]
     assert errors[0].endswith("ValueError: always\n")

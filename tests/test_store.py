@@ -77,6 +77,7 @@ def test_what_cannot_be_pickled_leaves_nothing(store):
 
 # -- shared values ---------------------------------------------------------------------------------
 
+
 @settings(max_examples=60, deadline=None)
 @given(
     dtype=st.sampled_from(["f8", "f4", "i1", "?", "U3", "M8[s]"]),
