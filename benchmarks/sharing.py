@@ -127,7 +127,7 @@ class Case(NamedTuple):
 logistic, knn = LogisticRegression(max_iter=300), KNeighborsClassifier()
 mlp = MLPClassifier(max_iter=3, random_state=0)
 words = TfidfVectorizer(ngram_range=(1, 2))
-letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), min_df=3)
+letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), min_df=3)
 informative = SelectKBest(partial(mutual_info_classif, random_state=0), k=20)
 sgd = SGDClassifier(random_state=0)
 pca = PCA(0.95)

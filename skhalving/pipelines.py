@@ -105,15 +105,19 @@ class Sharing:
         self.n_fitted = self.n_shared = 0
         self.fault: str | None = None
         self._store, self._fold, self._amount = store, fold, amount
-        self._train: Any = _UNKNOWN
-        self._known: dict[str, tuple[Any, _Recipe]] = {}
-        self._steps: list[tuple[Any, _Recipe]] = []
+        self.forget()
 
     def __sklearn_clone__(self) -> Sharing:
         return self  # the regressor within a TransformedTargetRegressor is a clone
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(None), ()  # in a file, a pipeline has the memory that it was given: None
+
+    def forget(self) -> None:
+        """Let go of all rows, at once and not when Python looks for cycles."""
+        self._train: Any = _UNKNOWN
+        self._known: dict[str, tuple[Any, _Recipe]] = {}
+        self._steps: list[tuple[Any, _Recipe]] = []
 
     # -- where scikit-learn calls ------------------------------------------------------------------
 
@@ -267,6 +271,7 @@ def sharing(
             fit = partial(shared.fit, partial(_own, estimator, "fit"))
             stack.enter_context(_instead(estimator, "fit", fit))
             shared.scorer = _scorer_of(shared, scorer)
+            stack.callback(shared.forget)
         yield shared
 
 
