@@ -25,7 +25,7 @@ from math import inf
 from typing import Any
 
 import joblib
-from sklearn.base import clone
+from sklearn.base import TransformerMixin, clone
 from sklearn.pipeline import Pipeline
 
 from skhalving.sklearn_private import _MultimetricScorer, _print_elapsed_time
@@ -117,7 +117,7 @@ class Sharing:
         """Let go of all rows, at once and not when Python looks for cycles."""
         self._train: Any = _UNKNOWN
         self._known: dict[str, tuple[Any, _Recipe]] = {}
-        self._steps: list[tuple[Any, _Recipe]] = []
+        self._steps: dict[int, tuple[Any, _Recipe]] = {}
 
     # -- where scikit-learn calls ------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Sharing:
             with _print_elapsed_time(options["message_clsname"], options["message"]):
                 pass
         self._known["last"] = output, recipe
-        self._steps.append((fitted, recipe))
+        self._steps[id(fitted)] = fitted, recipe
         return output, fitted
 
     @contextmanager
@@ -164,7 +164,7 @@ class Sharing:
         rows = "score train" if X is self._train else "score test"
         self._known = {"X": (X, _Recipe(rows))}
         with ExitStack() as stack:
-            for transformer, fitted in self._steps:
+            for transformer, fitted in self._steps.values():
                 transform = partial(self._transform, transformer, fitted)
                 stack.enter_context(_instead(transformer, "transform", transform))
             yield
@@ -194,7 +194,7 @@ class Sharing:
     def _once(self, recipe: _Recipe, transformer: Any, run: Callable[[], Any]) -> tuple[Any, bool]:
         """What a recipe gives, and whether the store had it."""
         notes = self._store.notes(recipe.subject)
-        if f"slow {self._amount}" in notes or _writes_into_its_input(transformer):
+        if f"slow {self._amount}" in notes or _goes_its_own_way(transformer):
             return run(), False
         start = time.perf_counter()
         try:
@@ -225,6 +225,8 @@ class Sharing:
         try:
             self._store.share(self._amount, name, value)
             self._store.shared(self._amount, name)
+        except TimeoutError:  # of the evaluation, not of the disk
+            raise
         except OSError as error:
             self.fault = f"{type(error).__name__}: {error.strerror or error}"
         except Exception:  # it cannot be pickled
@@ -232,10 +234,12 @@ class Sharing:
         return time.perf_counter() - start
 
 
-def _writes_into_its_input(transformer: Any) -> bool:
-    """Whether scores may depend on how often a step is run, as those of scikit-learn then do."""
+def _goes_its_own_way(transformer: Any) -> bool:
+    """Whether it keeps its draws, or writes into its input: then scores depend on how often it
+    runs, as they do with scikit-learn alone."""
     params = transformer.get_params() if hasattr(transformer, "get_params") else {}
-    return any(name.split("__")[-1] == "copy" and not value for name, value in params.items())
+    in_place = any(name.split("__")[-1] == "copy" and not value for name, value in params.items())
+    return in_place or "fit_transform" in vars(transformer)
 
 
 @contextmanager
@@ -347,7 +351,7 @@ def growing(
     with ExitStack() as stack:
         for step in resource.split("__")[:-1]:
             if hasattr(model, "named_steps"):
-                model = model.named_steps[step]
+                model = stack.enter_context(_into_pipeline(model, step, done > 0))
             else:
                 model = stack.enter_context(_into_target_regressor(model, done > 0))
         fit = partial(_grow_and_return, grow, model, done, amount)
@@ -366,6 +370,31 @@ def _grow_and_return(
 ) -> Any:
     grow(model, done, amount, X, y, **fit_params)
     return model
+
+
+@contextmanager
+def _into_pipeline(pipeline: Any, step: str, fitted: bool) -> Iterator[Any]:
+    """To its last step, after the draws that it was trained on: others would be another space.
+
+    Where ``fit_transform`` is ``fit`` and then ``transform``, a transformer without a seed keeps
+    what it drew. Any other is fitted again, or taken from the store, and is what it was.
+    """
+    with ExitStack() as stack:
+        for _, transformer in pipeline.steps[:-1] if fitted else ():
+            own = getattr(type(transformer), "fit_transform", None)
+            if own is TransformerMixin.fit_transform and _draws(transformer):
+                transform = partial(_only_transform, transformer)
+                stack.enter_context(_instead(transformer, "fit_transform", transform))
+        yield pipeline.named_steps[step]
+
+
+def _only_transform(transformer: Any, X: Any, y: Any = None, **fit_params: Any) -> Any:
+    return transformer.transform(X)
+
+
+def _draws(transformer: Any) -> bool:
+    params = transformer.get_params().items()
+    return any(name.split("__")[-1] == "random_state" and value is None for name, value in params)
 
 
 @contextmanager

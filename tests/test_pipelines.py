@@ -19,6 +19,7 @@ from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest
+from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.metrics import accuracy_score
 from sklearn.naive_bayes import GaussianNB
@@ -158,6 +159,26 @@ def test_an_iteration_parameter_needs_one_fit_a_fold(evaluations, tmp_path):
     )
     assert sorted(counts(path, "fit")) == [1, 1]
     assert "True" in found["continued"]
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_training_goes_on_after_the_same_draws(evaluations, monkeypatch, pays):
+    """A transformer without a seed stays what it was on the rung below; if it is shared, it draws
+    once for a fold, else once for each model."""
+    if not pays:
+        monkeypatch.setattr(Sharing, "_leave", lambda *args: inf)
+    draws = []
+
+    def score(fitted, X, y):
+        draws.append(fitted[0].random_offset_.sum())
+        return -fitted[-1].max_depth
+
+    forest = RandomForestClassifier(n_estimators=9, random_state=0)
+    model = Pipeline([("s", RBFSampler(n_components=5)), ("m", forest)])
+    options = {"resource": "m__n_estimators", "min_resources": 3, "folds": "all"}
+    search(model, {"m__max_depth": [1, 2, 3]}, scoring=score, **options)
+    assert len(draws) == 2 * (3 + 1)
+    assert len(set(draws)) == (2 if pays else 2 * 3)
 
 
 def test_a_memory_that_the_user_gave_is_left_to_do_its_work(evaluations, tmp_path):
