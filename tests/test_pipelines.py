@@ -18,10 +18,10 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.feature_selection import SelectKBest
+from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
-from sklearn.metrics import accuracy_score
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
@@ -247,6 +247,16 @@ class Failing(StandardScaler):
         return super().fit(X, y, sample_weight)
 
 
+class Kinked(MinMaxScaler):
+    """Far from any straight line, so that other columns go with it."""
+
+    def transform(self, X):
+        return np.abs(super().transform(X) - 0.5)
+
+    def inverse_transform(self, X):
+        return super().inverse_transform(X + 0.5)
+
+
 class Unlikely(TransformerMixin, BaseEstimator):
     """Its ``fit_transform`` is not ``fit`` and then ``transform``."""
 
@@ -297,7 +307,9 @@ words, select = ("words", TfidfVectorizer(ngram_range=(1, 2))), ("select", Selec
 sgd, knn = SGDClassifier(random_state=0), KNeighborsClassifier()
 logistic, bayes = LogisticRegression(max_iter=50), GaussianNB()
 target = TransformedTargetRegressor(
-    Pipeline([("scale", StandardScaler()), ("m", Ridge())]), transformer=PowerTransformer()
+    Pipeline([("select", SelectKBest(f_regression, k=3)), ("m", Ridge())]),
+    transformer=PowerTransformer(),
+    check_inverse=False,
 )
 bins = KBinsDiscretizer(5, strategy="uniform", encode="onehot-dense", subsample=None)
 
@@ -317,7 +329,10 @@ CASES = {
     "polars": (encoded("polars"), C, {"data": (TABLE, y)}),
     "a transformed target": (
         target,
-        {"regressor__m__alpha": C["m__C"], "transformer__standardize": [True, False]},
+        {
+            "regressor__m__alpha": C["m__C"],
+            "transformer": [PowerTransformer(), MinMaxScaler(), Kinked()],
+        },
         REGRESSION,
     ),
     "class weights": (
@@ -438,10 +453,10 @@ def test_routed_metadata_is_part_of_what_must_be_equal(evaluations):
     with sklearn.config_context(enable_metadata_routing=True):
         scalers = [StandardScaler().set_fit_request(sample_weight=ask) for ask in (True, False)]
         model = Pipeline([("s", scalers[0]), ("m", LogisticRegression(max_iter=50))])
-        asks = model[-1].set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        model.set_params(m=asks)
+        model.set_params(m=model[-1].set_fit_request(sample_weight=True))
         space = {**C, "s": scalers}
-        options = {"fit_params": {"sample_weight": WEIGHT}}
+        scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+        options = {"scoring": scorer, "fit_params": {"sample_weight": WEIGHT}}
         found = search(model, space, **options)
         assert sum(s.n_shared for s in evaluations) > 0
         assert found == search(without(model), space, **options)
@@ -593,9 +608,8 @@ def every_estimator():
             model = cls()
         except TypeError:  # it is made of others
             continue
-        if "random_state" in model.get_params():
-            model.set_params(random_state=0)
-        yield name, model
+        quick = {"random_state": 0, "max_iter": 5, "n_estimators": 5}
+        yield name, model.set_params(**{n: quick[n] for n in quick.keys() & model.get_params()})
     for package, name in (("lightgbm", "LGBM"), ("xgboost", "XGB"), ("catboost", "CatBoost")):
         try:
             module = __import__(package)
