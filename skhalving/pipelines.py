@@ -26,9 +26,8 @@ from typing import Any
 
 import joblib
 from sklearn.base import TransformerMixin, clone
-from sklearn.pipeline import Pipeline
 
-from skhalving.sklearn_private import _MultimetricScorer, _print_elapsed_time
+from skhalving.sklearn_private import _MultimetricScorer, say_step
 from skhalving.store import Store, cloudpickle
 
 # So many different outputs of a step are kept in vain, before the search looks for the first use.
@@ -152,8 +151,7 @@ class Sharing:
         self.n_shared += shared
         self.n_fitted += not shared
         if shared:
-            with _print_elapsed_time(options["message_clsname"], options["message"]):
-                pass
+            say_step(options["message_clsname"], options["message"])
         self._known["last"] = output, recipe
         self._steps[id(fitted)] = fitted, recipe
         return output, fitted
@@ -266,12 +264,11 @@ def sharing(
         None if the rows of a fold are the same on every level.
     """
     shared = Sharing(scorer, store, fold, amount)
-    pipelines = list(_pipelines(estimator)) if store.is_here() else []
+    shares = store.is_here() and _replace_memory(estimator, None, shared)
     with ExitStack() as stack:
-        for pipeline in pipelines:
-            pipeline.memory = shared
-            stack.callback(setattr, pipeline, "memory", None)
-        if pipelines:
+        if shares:
+            # Found again at the end: by then there are clones of some.
+            stack.callback(_replace_memory, estimator, shared, None)
             fit = partial(shared.fit, partial(_own, estimator, "fit"))
             stack.enter_context(_instead(estimator, "fit", fit))
             shared.scorer = _scorer_of(shared, scorer)
@@ -279,16 +276,18 @@ def sharing(
         yield shared
 
 
-def _pipelines(model: Any) -> Iterator[Any]:
-    """Pipelines that may share: the model, or within steps and transformed targets of such."""
-    if isinstance(model, Pipeline):
-        if model.memory is None:
-            yield model
-            for _, step in model.steps:
-                yield from _pipelines(step)
-    elif _transforms_target(model):
-        yield from _pipelines(model.regressor)
-        yield from _pipelines(getattr(model, "regressor_", None))
+def _replace_memory(model: Any, before: Any, after: Any) -> bool:
+    """Of the model, or of pipelines within its steps and transformed target; whether any had it."""
+    if hasattr(model, "named_steps") and model.memory is before:
+        model.memory = after
+        for _, step in model.steps:
+            _replace_memory(step, before, after)
+        return True
+    if not _transforms_target(model):
+        return False
+    given = _replace_memory(model.regressor, before, after)
+    kept = _replace_memory(getattr(model, "regressor_", None), before, after)
+    return given or kept
 
 
 def _transforms_target(model: Any) -> bool:

@@ -28,9 +28,6 @@ from sklearn.model_selection._validation import (
 # The messages of every scikit-learn estimator for a wrong argument.
 from sklearn.utils._param_validation import Interval, StrOptions
 
-# The message of a verbose pipeline, also where a step was not fitted again.
-from sklearn.utils._user_interface import _print_elapsed_time
-
 # A subset of X and y, also of a square X of a pairwise estimator.
 from sklearn.utils.metaestimators import _safe_split
 
@@ -48,11 +45,20 @@ __all__ = [
     "_fit_context",
     "_insert_error_scores",
     "_num_samples",
-    "_print_elapsed_time",
     "_safe_split",
     "_warn_or_raise_about_fit_failures",
     "_yield_masked_array_for_each_param",
+    "say_step",
 ]
+
+
+def say_step(source: str, message: str | None) -> None:
+    """The line of a verbose pipeline, for a step that was not fitted again."""
+    # GridSearchCV does not load this module.
+    from sklearn.utils._user_interface import _print_elapsed_time
+
+    with _print_elapsed_time(source, message):
+        pass
 
 
 class Callbacks:
