@@ -68,8 +68,7 @@ def test_a_worker_that_does_not_see_the_folder_says_so(store):
 
 
 def test_what_cannot_be_pickled_leaves_nothing(store):
-    """The reason is returned for a model and raised for a shared value; no file is left."""
-    assert "lock" in store.keep(Task(0, 0, 3), threading.Lock())
+    """The error is raised, and no part of a file is left."""
     with pytest.raises(TypeError, match="lock"):
         store.share(3, "a", [np.zeros(9), threading.Lock()])
     assert not bytes_of(store)
