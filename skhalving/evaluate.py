@@ -18,9 +18,11 @@ from typing import Any
 
 from sklearn.base import clone
 
-from skhalving.continuation import Families, Family, Models, family_of, growing
+from skhalving.continuation import Families, Family, Models, family_of
+from skhalving.pipelines import growing, sharing
 from skhalving.resource import Parameter, Part, Rows
 from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
+from skhalving.store import Store
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ class Evaluate:
     insist: bool
     top: int
     limit: TimeLimit | None
+    store: Store
 
     def part(self, fold: int, amount: int) -> Evaluate:
         """The same with the rows of a fold at an amount alone, where those are few.
@@ -159,16 +162,22 @@ class Evaluate:
         self, estimator: Any, task: Any, params: dict[str, Any] | None, progress: dict[str, Any]
     ) -> dict[str, Any]:
         train, test = self.resource.cut(task.fold, task.amount)
-        return _fit_and_score(
-            estimator,
-            self.X,
-            self.y,
-            train=train,
-            test=test,
-            parameters=params,
-            **self.options,
-            **progress,
-        )
+        if params is not None:
+            estimator.set_params(**clone(params, safe=False))
+        amount = None if isinstance(self.resource, Parameter) else task.amount
+        scorer = self.options["scorer"]
+        with sharing(estimator, scorer, self.store, task.fold, amount) as shared:
+            outcome = _fit_and_score(
+                estimator,
+                self.X,
+                self.y,
+                train=train,
+                test=test,
+                parameters=None,
+                **{**self.options, "scorer": shared.scorer},
+                **progress,
+            )
+        return {**outcome, "n_fitted": shared.n_fitted, "n_shared": shared.n_shared}
 
     def _grow(
         self,
@@ -187,7 +196,7 @@ class Evaluate:
         had = 0 if kept is None else done
         model = estimator if kept is None else kept
         seconds = time.perf_counter() - start
-        with growing(model, name, family, had, task.amount):
+        with growing(model, name, family.grow, had, task.amount):
             outcome = self._fit_and_score(model, task, None, progress)
         start = time.perf_counter()
         fault = None

@@ -55,6 +55,7 @@ from skhalving.sklearn_private import (
     _num_samples,
     _warn_or_raise_about_fit_failures,
 )
+from skhalving.store import Store
 from skhalving.work import Work
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
@@ -216,6 +217,7 @@ class _HalvingSearchCV(BaseSearchCV):
                 insist=self.continue_training is True,
                 top=self.max_resources_,
                 limit=self._limit(folder),
+                store=Store(folder),
             )
             callbacks = Callbacks(self, X, y, params)
             work = Work(self, Race(schedule), evaluate, candidates, folds, callbacks, journal)
