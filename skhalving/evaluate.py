@@ -17,8 +17,8 @@ from typing import Any
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skhalving.continuation import family_of, growing
-from skhalving.families import Families, Family
+from skhalving.families import Families, Family, find
+from skhalving.pipelines import growing, innermost, sharing
 from skhalving.resource import Cuts, Resource
 from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
 from skhalving.store import Store
@@ -123,25 +123,48 @@ class Evaluate:
         params = {**params, **self.resource.params(task.amount)}
         # Parameters may be estimators, which stay unfitted themselves.
         candidate = clone(self.estimator).set_params(**clone(params, safe=False))
-        family = family_of(candidate, self.resource.name, self.families)
+        model = innermost(candidate, self.resource.name)
+        family = None
+        if model is not None:
+            family = find(model, self.resource.name.split("__")[-1], self.families)
         if family is None or not (family.auto or self.insist):
             return self._fit_and_score(candidate, task, progress)
         return self._grow(family, candidate, task, progress)
 
-    def _fit_and_score(self, estimator: Any, task: Task, progress: dict[str, Any]) -> Outcome:
+    def _fit_and_score(
+        self,
+        estimator: Any,
+        task: Task,
+        progress: dict[str, Any],
+        training: AbstractContextManager[Any] | None = None,
+    ) -> Outcome:
+        """Within ``training``, if there is such a context."""
         train, test = self.cuts.cut(task.fold, task.amount)
-        result = _fit_and_score(
-            estimator,
-            self.X,
-            self.y,
-            train=train,
-            test=test,
-            parameters=None,
-            verbose=0,
-            **self.options,
-            **progress,
+        # Without rows as the resource, those of a fold are the same on every level.
+        amount = None if self.resource.params(task.amount) else task.amount
+        scorer = self.options["scorer"]
+        with (
+            sharing(estimator, scorer, self.store, task.fold, amount) as shared,
+            training or nullcontext(),
+        ):
+            result = _fit_and_score(
+                estimator,
+                self.X,
+                self.y,
+                train=train,
+                test=test,
+                parameters=None,
+                verbose=0,
+                **{**self.options, "scorer": shared.scorer},
+                **progress,
+            )
+        return replace(
+            outcome_of(result),
+            n_fitted=shared.n_fitted,
+            n_shared=shared.n_shared,
+            fault=shared.fault
+            and f"the output of a transformer could not be shared: {shared.fault}",
         )
-        return outcome_of(result)
 
     def _grow(
         self, family: Family, candidate: Any, task: Task, progress: dict[str, Any]
@@ -152,12 +175,16 @@ class Evaluate:
         had, kept = self.store.take(task)
         model = candidate if kept is None else kept
         seconds = time.perf_counter() - start
-        with growing(model, self.resource.name, family, had, task.amount):
-            outcome = self._fit_and_score(model, task, progress)
+        training = growing(model, self.resource.name, family.grow, had, task.amount)
+        outcome = self._fit_and_score(model, task, progress, training)
         start = time.perf_counter()
-        fault = None
-        if task.amount < self.top and outcome.error is None:
-            fault = self.store.keep(task, model)
+        fault = outcome.fault
+        if (
+            task.amount < self.top
+            and outcome.error is None
+            and (why := self.store.keep(task, model))
+        ):
+            fault = f"a model could not be kept, so training starts from scratch: {why}"
         self.store.remove(task._replace(amount=had))
         # What the level really cost: reading and writing the model are part of it.
         seconds += time.perf_counter() - start

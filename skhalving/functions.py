@@ -327,8 +327,9 @@ class _Evaluate:
             return Outcome({}, time.perf_counter() - start, error=format_exc())
         seconds = time.perf_counter() - start
         fault = None
-        if self.stateful and amount < self.max_resources:  # nobody goes on from the top
-            fault = self.store.keep(task, after)
+        # Nobody goes on from the top.
+        if self.stateful and amount < self.max_resources and (why := self.store.keep(task, after)):
+            fault = f"a state could not be kept, so the next rung starts from scratch: {why}"
         self.store.remove(task._replace(amount=had))
         scores = {"score": _number(value, configuration)}
         return Outcome(scores, seconds, continued=had > 0, fault=fault)
@@ -384,7 +385,7 @@ def _search(
         store = Store(folder)
         evaluate = _Evaluate(objective, stateful, schedule.levels[-1].n_resources, store)
         work = _Calls(schedule, evaluate, configurations, sign)
-        watchers: list[Watcher] = [Cleaner(store, range(len(configurations)))]
+        watchers: list[Watcher] = [Cleaner(store, schedule.levels, range(len(configurations)))]
         if verbose > 0:
             watchers.append(Log(race, pace, "resource", sign))
         try:

@@ -13,7 +13,7 @@ from typing import Any
 from skhalving.journal import Journal, Record
 from skhalving.pace import Pace
 from skhalving.race import Move, Race, Trial
-from skhalving.schedule import Schedule
+from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import Callbacks
 from skhalving.store import Store
 from skhalving.task import Outcome, Task
@@ -86,15 +86,19 @@ class Log(Watcher):
     def __init__(self, race: Race, pace: Pace, unit: str, sign: int = 1) -> None:
         self._race, self._pace, self._unit, self._sign = race, pace, unit, sign
         self._evaluated: Counter[int] = Counter()
+        self._n_fitted = self._n_shared = 0  # transformers
 
     def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
         self._evaluated[trial.level] += 1
+        self._n_fitted += outcome.n_fitted
+        self._n_shared += outcome.n_shared
 
     def ended(self, level: int) -> None:
         plan = self._race.schedule
         here, is_last = plan.levels[level], level + 1 == len(plan.levels)
         scores = [score for trial, score in self._race.scores.items() if trial.level == level]
         best = max(scores, key=lambda score: (score == score, score), default=float("nan"))
+        n_all = self._n_fitted + self._n_shared
         left = self._pace.seconds_above(plan, level, self._evaluated)
         print(
             f"level {level + 1} of {len(plan.levels)}: {len(scores)} candidates, "
@@ -102,6 +106,11 @@ class Log(Watcher):
             f"{self._evaluated[level]} evaluations; best {self._sign * best:.4g}; "
             f"{self._pace.elapsed():.1f} s elapsed"
             + ("" if is_last else f", about {left:.1f} s left")
+            + (
+                f"; transformers: {self._n_fitted} fits instead of {n_all}"
+                if self._n_shared
+                else ""
+            )
         )
 
 
@@ -146,18 +155,21 @@ class Recorder(Watcher):
 
 
 class Cleaner(Watcher):
-    """Removes the models of those who are out of the race.
+    """Removes from the store what no coming evaluation can use.
 
     Parameters
     ----------
     store : Store
 
+    levels : sequence of Level
+        The ladder.
+
     first_like : sequence of int
         For each candidate, the equal one whose tasks it shares.
     """
 
-    def __init__(self, store: Store, first_like: Sequence[int]) -> None:
-        self._store, self._first_like = store, first_like
+    def __init__(self, store: Store, levels: Sequence[Level], first_like: Sequence[int]) -> None:
+        self._store, self._levels, self._first_like = store, levels, first_like
         self._racing = Counter(first_like)
 
     def told(self, trial: Trial, move: Move) -> None:
@@ -166,3 +178,8 @@ class Cleaner(Watcher):
             self._racing[first] -= 1
             if not self._racing[first]:
                 self._store.drop([first])
+
+    def ended(self, level: int) -> None:
+        amount = self._levels[level].n_resources
+        if all(above.n_resources > amount for above in self._levels[level + 1 :]):
+            self._store.level_over(amount)

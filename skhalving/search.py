@@ -35,13 +35,13 @@ from sklearn.utils.multiclass import type_of_target
 
 from skhalving import schedule as schedules
 from skhalving import space as spaces
-from skhalving.continuation import family_of
 from skhalving.evaluate import Evaluate
-from skhalving.families import FAMILIES
+from skhalving.families import FAMILIES, find
 from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace
+from skhalving.pipelines import innermost
 from skhalving.progress import Cleaner, EachLog, Log, Recorder, SklearnCallbacks, Watcher
 from skhalving.race import Race, Trial
 from skhalving.resource import Resource, in_half, resource_of
@@ -474,7 +474,8 @@ class _HalvingSearchCV(BaseSearchCV):
                 f"resource={self.resource!r} changes the rows from rung to rung; pass "
                 'continue_training="auto"'
             )
-        if family_of(self.estimator, self.resource) is None:
+        model = innermost(self.estimator, self.resource)
+        if model is None or find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
                 f"continue_training=True, but {self.estimator!r} cannot go on training by "
                 f'{self.resource!r}; pass continue_training="auto" to start from scratch on '
@@ -591,7 +592,9 @@ class _HalvingSearchCV(BaseSearchCV):
         return Pace(checked.max_seconds, refit_amount, start)
 
     def _watchers(self, work: _SearchWork, race: Race, pace: Pace) -> list[Watcher]:
-        watchers: list[Watcher] = [Cleaner(work.evaluate.store, work.first_like)]
+        watchers: list[Watcher] = [
+            Cleaner(work.evaluate.store, race.schedule.levels, work.first_like)
+        ]
         if self.verbose > 1:
             watchers.append(EachLog(self.resource, work.candidates))
         if self.verbose > 0:
@@ -623,8 +626,8 @@ class _HalvingSearchCV(BaseSearchCV):
             self._warn_about_time(race)
         if faults := {o.fault for o in known.values() if o.fault}:
             warnings.warn(
-                "Training started from scratch on some rungs, since a model could not be kept "
-                f"between them: {'; '.join(sorted(faults))}",
+                "The search did without some of what its evaluations leave for one another: "
+                + "; ".join(sorted(faults)),
                 UserWarning,
                 stacklevel=4,
             )

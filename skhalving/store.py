@@ -5,6 +5,10 @@ of its candidate: a file named by candidate, fold and amount. It never travels t
 process, where 100 MB cost three times a file's time (``benchmarks/continuation.py``), nor is it an
 argument of a task, which would arrive as a read-only memory map.
 
+What candidates share is a file named by amount and content. Its arrays are not read but mapped, for
+all processes together and copy-on-write: who writes into an array gets pages of his own, and the
+file stays as it was. Whether a file pays is noted beside it, so that all workers know.
+
 A file is written under a temporary name and then renamed, so it is whole or not there. The folder
 goes with the search, whatever ends it; those of processes that were killed go with the next search.
 This room knows nothing of what the files mean.
@@ -12,15 +16,19 @@ This room knows nothing of what the files mean.
 
 from __future__ import annotations
 
+import io
+import mmap
 import os
 import pickle
 import shutil
 import socket
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from types import FunctionType
-from typing import Any
+from typing import IO, Any
+
+import numpy as np
 
 from skhalving.task import Task
 
@@ -30,24 +38,31 @@ except ImportError:  # joblib before 1.6 carries its own
     from joblib.externals import cloudpickle
 
 _PREFIX = "skhalving-"
+_ALIGNMENT = 64  # bytes; what NumPy and BLAS like best
 
 # By folder: the classes and functions that the models of this very process are made of.
 _OF_THIS_PROCESS: dict[str, dict[int, Any]] = {}
 
 
 class Store:
-    """Models on their way from level to level, in the folder of a search.
+    """What evaluations leave for one another, in the folder of a search.
 
     Parameters
     ----------
     folder : str
         Made by :func:`temporary_folder`. A worker that cannot see it keeps nothing, and says so.
+
+    share_of_disk : float, default=0.25
+        Shared values take at most this part of what they and the free disk have together.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, share_of_disk: float = 0.25) -> None:
         self.folder = folder
+        self._share_of_disk = share_of_disk
         self._maker = os.getpid()
         self._held: dict[Task, Any] = {}  # models that cannot be pickled
+
+    # -- models, each for the next level of its candidate -----------------------------------------
 
     def _models(self, candidate: int, fold: int) -> str:
         return os.path.join(self.folder, "models", str(candidate), str(fold))
@@ -99,6 +114,64 @@ class Store:
                 del self._held[task]
             shutil.rmtree(os.path.join(self.folder, "models", str(candidate)), ignore_errors=True)
 
+    # -- values that candidates share, and notes about them ---------------------------------------
+
+    def _shared(self, amount: int | None, *name: str) -> str:
+        return os.path.join(self.folder, "shared", str(amount), *name)
+
+    def share(self, amount: int | None, name: str, value: Any) -> bool:
+        """Write a value for all evaluations of an amount (None: of any); False if it is too big.
+
+        Raises
+        ------
+        OSError
+            If the disk is full, or the folder cannot be written to.
+        Exception
+            If the value cannot be pickled.
+        """
+        buffers: list[pickle.PickleBuffer] = []
+        body = io.BytesIO()
+        self._pickler(body, buffers.append).dump(value)
+        parts = [body.getbuffer(), *(buffer.raw() for buffer in buffers)]
+        used = _bytes_in(os.path.join(self.folder, "shared"))
+        most = self._share_of_disk * (used + shutil.disk_usage(self.folder).free)
+        if used + sum(part.nbytes for part in parts) > most:
+            return False
+        os.makedirs(self._shared(amount), exist_ok=True)
+        write(self._shared(amount, name), lambda file: _write_parts(file, parts))
+        return True
+
+    def shared(self, amount: int | None, name: str) -> Any:
+        """A value that was shared, as an object of its own; None if there is none."""
+        with suppress(Exception), open(self._shared(amount, name), "rb") as file:
+            body, *buffers = _map_parts(file)
+            return self._unpickler(io.BytesIO(body), buffers).load()
+        return None
+
+    def unshare(self, amount: int | None, name: str) -> None:
+        """Remove one shared value."""
+        with suppress(OSError):
+            os.remove(self._shared(amount, name))
+
+    def level_over(self, amount: int) -> None:
+        """Remove what was shared by the evaluations of an amount, of which none will come."""
+        shutil.rmtree(self._shared(amount), ignore_errors=True)
+
+    def note(self, subject: str, text: str) -> None:
+        """Leave one line about a subject for all workers."""
+        with suppress(OSError):
+            os.makedirs(os.path.join(self.folder, "notes"), exist_ok=True)
+            with open(os.path.join(self.folder, "notes", subject), "a") as file:
+                file.write(f"{text}\n")
+
+    def notes(self, subject: str) -> set[str]:
+        """All lines about a subject."""
+        with suppress(OSError), open(os.path.join(self.folder, "notes", subject)) as file:
+            return set(file.read().splitlines())
+        return set()
+
+    # -- how values are written and read ----------------------------------------------------------
+
     def is_here(self) -> bool:
         """Whether this machine sees the folder."""
         return os.path.isdir(self.folder)
@@ -106,25 +179,52 @@ class Store:
     def _absent(self) -> str:
         return f"{socket.gethostname()} does not see the folder {self.folder}"
 
-    def _dump(self, model: Any, file: Any) -> None:
-        if os.getpid() == self._maker:
-            _ByReference(file, _OF_THIS_PROCESS.setdefault(self.folder, {})).dump(model)
-        else:
-            cloudpickle.dump(model, file, protocol=5)
+    def _dump(self, model: Any, file: IO[bytes]) -> None:
+        self._pickler(file).dump(model)
 
-    def _load(self, file: Any) -> Any:
-        return _FromReference(file, _OF_THIS_PROCESS.get(self.folder, {})).load()
+    def _load(self, file: IO[bytes]) -> Any:
+        return self._unpickler(file).load()
+
+    def _pickler(self, file: IO[bytes], on_buffer: Callable[..., Any] | None = None) -> Any:
+        if os.getpid() != self._maker:
+            return _Pickler(file, protocol=5, buffer_callback=on_buffer)
+        own = _OF_THIS_PROCESS.setdefault(self.folder, {})
+        return _ByReference(own, file, protocol=5, buffer_callback=on_buffer)
+
+    def _unpickler(self, file: IO[bytes], buffers: Iterable[Any] = ()) -> Any:
+        return _FromReference(_OF_THIS_PROCESS.get(self.folder, {}), file, buffers=buffers)
 
 
-class _ByReference(cloudpickle.Pickler):
+class _Pickler(cloudpickle.Pickler):
+    """Keeps the layout of an array with gaps: on another layout sums differ in the last digit."""
+
+    def reducer_override(self, value: Any) -> Any:
+        base = value.base if type(value) is np.ndarray else None
+        if (
+            type(base) is np.ndarray
+            and base.flags.forc
+            and not (value.flags.forc or base.dtype.hasobject)
+            and base.nbytes <= 2 * value.nbytes
+        ):
+            offset = value.ctypes.data - base.ctypes.data
+            layout = value.shape, value.dtype, value.strides, offset
+            return _with_gaps, (base.ravel(order="K"), *layout)
+        return super().reducer_override(value)
+
+
+def _with_gaps(base: np.ndarray, shape: Any, dtype: Any, strides: Any, offset: int) -> np.ndarray:
+    return np.ndarray(shape, dtype, base, offset, strides)
+
+
+class _ByReference(_Pickler):
     """Leaves classes and functions in this process instead of copying them.
 
     cloudpickle would write a class of the script itself by value, and on reading replace the
     methods of the living class by copies with globals of their own.
     """
 
-    def __init__(self, file: Any, own: dict[int, Any]) -> None:
-        super().__init__(file, protocol=5)
+    def __init__(self, own: dict[int, Any], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._own = own
 
     def persistent_id(self, value: Any) -> int | None:
@@ -135,25 +235,54 @@ class _ByReference(cloudpickle.Pickler):
 
 
 class _FromReference(pickle.Unpickler):
-    def __init__(self, file: Any, own: dict[int, Any]) -> None:
-        super().__init__(file)
+    def __init__(self, own: dict[int, Any], *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._own = own
 
     def persistent_load(self, key: int) -> Any:
         return self._own[key]
 
 
-def write(path: str, dump: Any) -> None:
+def _write_parts(file: IO[bytes], parts: list[memoryview]) -> None:
+    """The lengths, then each part where an array may begin."""
+    lengths = np.array([len(parts), *(part.nbytes for part in parts)], dtype=np.int64)
+    file.write(lengths.tobytes())
+    for part in parts:
+        file.write(bytes(-file.tell() % _ALIGNMENT))
+        file.write(part)
+
+
+def _map_parts(file: IO[bytes]) -> Iterator[memoryview]:
+    whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+    n_parts = int(whole[:8].cast("q")[0])
+    end = 8 * (n_parts + 1)
+    for length in whole[8:end].cast("q"):
+        start = end + -end % _ALIGNMENT
+        end = start + length
+        yield whole[start:end]
+
+
+def write(path: str, dump: Callable[[IO[bytes]], None]) -> None:
     """Let ``dump(file)`` write a file that is whole or not there."""
-    temporary = f"{path}.{os.getpid()}"
+    folder, name = os.path.split(path)
+    handle, temporary = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
     try:
-        with open(temporary, "wb") as file:
+        with open(handle, "wb") as file:
             dump(file)
         os.replace(temporary, path)
     except BaseException:
         with suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def _bytes_in(folder: str) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # another worker has just renamed or removed it
+                total += os.path.getsize(os.path.join(parent, name))
+    return total
 
 
 def _whole(folder: str) -> list[str]:

@@ -45,8 +45,11 @@ class Outcome:
     continued : bool
         Whether training went on from the model of a lower level.
 
+    n_fitted, n_shared : int
+        Transformers of a pipeline that were fitted, and those that an earlier evaluation had.
+
     fault : str or None
-        Why a model could not be kept for the next level, or taken from the last.
+        Why something could not be left for other evaluations. It is recorded nowhere.
     """
 
     scores: Mapping[str, float]
@@ -56,6 +59,8 @@ class Outcome:
     error: str | None = None
     ended: bool = False
     continued: bool = False
+    n_fitted: int = 0
+    n_shared: int = 0
     fault: str | None = None
 
     @property

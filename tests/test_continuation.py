@@ -4,12 +4,13 @@ import glob
 import os
 import sys
 import tempfile
+from functools import partial
 
 import joblib
 import numpy as np
 import pytest
 from scipy.stats import uniform
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.decomposition import PCA
@@ -30,7 +31,8 @@ from skhalving import (
     families,
     register_continuation,
 )
-from skhalving.continuation import Models, family_of
+from skhalving.families import find
+from skhalving.store import Store
 
 X, y = load_digits(return_X_y=True)
 X, y = X[:240], y[:240] % 2
@@ -98,13 +100,12 @@ def columns(search):
 )
 def test_units_of_full_hyperband(counting, monkeypatch, continue_training, units):
     """R=81, factor 3: 1581 steps a fold where training goes on, 1902 from scratch."""
-    monkeypatch.setattr(
-        "skhalving.search.family_of", lambda *args: family_of(*args, families.FAMILIES)
-    )
+    monkeypatch.setattr("skhalving.search.find", partial(find, families=families.FAMILIES))
     search = HyperbandSearchCV(
         Counting(),
         {"quality": uniform()},
         resource="n_steps",
+        schedule="published",
         min_resources=1,
         folds="all",
         cv=2,
@@ -122,6 +123,7 @@ def test_the_first_fold_goes_on_and_new_folds_start_from_scratch(counting):
         Counting(),
         {"quality": uniform()},
         resource="n_steps",
+        schedule="published",
         cv=3,
         refit=False,
         random_state=0,
@@ -157,46 +159,8 @@ def from_scratch_and_continued(estimator, space, resource, data=(X, y), fit_para
     return scratch, going_on
 
 
-class CountingScaler(TransformerMixin, BaseEstimator):
-    fits = 0
-
-    def fit(self, X, y=None):
-        CountingScaler.fits += 1
-        self.mean_ = X.mean(axis=0)
-        return self
-
-    def transform(self, X):
-        return X - self.mean_
-
-
-class FitTransformScaler(CountingScaler):
-    """Its ``fit_transform`` is its own, so it must be fitted again to be sure."""
-
-    def fit_transform(self, X, y=None):
-        return self.fit(X, y).transform(X) * 1.0
-
-
 FOREST = RandomForestClassifier(random_state=0)
 REAL_FOREST = RandomForestRegressor(random_state=0)
-
-
-@pytest.mark.parametrize(
-    ("scaler", "once"), [(CountingScaler(), True), (FitTransformScaler(), False)]
-)
-def test_transformers_are_fitted_once_where_that_is_certain(monkeypatch, scaler, once):
-    """9, 3 and 1 candidates on one fold, one on the other: 10 fits once each, 13 when repeated."""
-    monkeypatch.setattr(CountingScaler, "fits", 0)
-    pipe = Pipeline([("scale", scaler), ("skip", "passthrough"), ("clf", FOREST)])
-    SuccessiveHalvingSearchCV(
-        pipe,
-        {"clf__max_depth": DEPTHS},
-        resource="clf__n_estimators",
-        min_resources=2,
-        max_resources=18,
-        cv=KFold(2),
-        refit=False,
-    ).fit(X, y)
-    assert CountingScaler.fits == (10 if once else 13)
 
 
 CONTAINERS = {
@@ -292,7 +256,7 @@ def test_the_same_on_every_backend(backend):
 
 
 def test_a_lost_model_makes_no_difference(monkeypatch):
-    """Where none is found, the whole chain runs from scratch: equal scores, one warning."""
+    """Where none is found, the whole chain runs from scratch, with equal scores."""
     search = SuccessiveHalvingSearchCV(
         SGDClassifier(random_state=0),
         {"alpha": list(np.linspace(1e-4, 1, 9))},
@@ -303,9 +267,25 @@ def test_a_lost_model_makes_no_difference(monkeypatch):
         random_state=0,
     )
     going_on = columns(search.fit(X, y))
-    monkeypatch.setattr(Models, "load", lambda self, key: None)
-    lost = "from scratch on some rungs.*the model was not found"
-    with pytest.warns(UserWarning, match=lost) as caught:
+    monkeypatch.setattr(Store, "take", lambda self, task: (0, None))
+    assert going_on == columns(search.fit(X, y))
+    assert not search.all_cv_results_["continued"].any()
+
+
+def test_a_folder_that_a_worker_does_not_see(monkeypatch):
+    """Then every level starts from scratch, with equal scores and one warning that says where."""
+    search = SuccessiveHalvingSearchCV(
+        RandomForestClassifier(random_state=0),
+        {"max_depth": [1, 2, 3, 4, 5, 6, 7, 8, 9]},
+        resource="n_estimators",
+        max_resources=18,
+        cv=2,
+        refit=False,
+    )
+    going_on = columns(search.fit(X, y))
+    assert search.all_cv_results_["continued"].any()
+    monkeypatch.setattr(Store, "is_here", lambda self: False)
+    with pytest.warns(UserWarning, match="does not see the folder .*skhalving-") as caught:
         search.fit(X, y)
     assert len(caught) == 1
     assert going_on == columns(search)
@@ -339,13 +319,19 @@ def folders():
     return set(glob.glob(os.path.join(tempfile.gettempdir(), "skhalving-*")))
 
 
+def models_in(folder):
+    """(candidate, fold, amount) of the models that wait in the folder of a search."""
+    files = glob.glob("*/*/*", root_dir=os.path.join(folder, "models"))
+    return [tuple(map(int, name.split(os.sep))) for name in files]
+
+
 @pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt])
 def test_models_are_gone_afterwards(counting, own_temporary_folder, end):
     """After a fit, an exception from outside a fit, and an interrupt."""
     before, seen = folders(), []
 
     def score(model, X, y):
-        seen.append(len(os.listdir((folders() - before).pop() + "/models")))
+        seen.append(len(models_in((folders() - before).pop())))
         if end is not None and len(seen) == 20:
             raise end("now")
         return model.quality
@@ -373,14 +359,14 @@ def test_models_of_losers_are_dropped(counting, own_temporary_folder):
     before, seen = folders(), {}
 
     def score(model, X, y):
-        names = os.listdir((folders() - before).pop() + "/models")
-        seen.setdefault(model.n_steps, names)
+        seen.setdefault(model.n_steps, models_in((folders() - before).pop()))
         return model.quality
 
     SuccessiveHalvingSearchCV(
         Counting(),
         {"quality": uniform()},
         resource="n_steps",
+        schedule="published",
         scoring=score,
         n_candidates=27,
         min_resources=3,
@@ -395,17 +381,22 @@ def test_models_of_losers_are_dropped(counting, own_temporary_folder):
 
 class Unpicklable(Counting):
     def __getstate__(self):
-        raise TypeError("cannot be pickled")
+        if hasattr(self, "classes_"):
+            raise TypeError("cannot be pickled")
+        return super().__getstate__()
 
 
 def test_a_model_that_cannot_be_pickled_starts_from_scratch(counting):
-    """At the full amount on every rung (the score checks that), with one warning."""
+    """At the full amount on every rung (the score checks that), with one warning. Within one
+    process it need not be pickled, and goes on."""
+    search = SuccessiveHalvingSearchCV(
+        Unpicklable(), {"quality": uniform()}, resource="n_steps", cv=2, random_state=0
+    )
     with pytest.warns(UserWarning, match="TypeError: cannot be pickled") as caught:
-        search = SuccessiveHalvingSearchCV(
-            Unpicklable(), {"quality": uniform()}, resource="n_steps", cv=2, random_state=0
-        ).fit(X, y)
+        search.set_params(n_jobs=2, refit=False).fit(X, y)
     assert len(caught) == 1
     assert not search.all_cv_results_["continued"].any()
+    assert search.set_params(n_jobs=1).fit(X, y).all_cv_results_["continued"].any()
 
 
 def test_a_failed_rung_keeps_no_model(counting):
@@ -500,8 +491,7 @@ def test_skorch_goes_on_exactly(monkeypatch):
     assert going_on["continued"].any()
     pieces, before = dict(losses), torch.get_rng_state()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Models, "load", lambda self, key: None)
-        with pytest.warns(UserWarning, match="not found"):
-            search.fit(*data)
+        patch.setattr(Store, "take", lambda self, task: (0, None))
+        search.fit(*data)
     assert losses == pieces
     assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,648 @@
+"""What candidates share is done once, and no score is another for it."""
+
+import copy
+import errno
+import pickle
+import time
+import warnings
+from math import inf
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_column_selector
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA, TruncatedSVD
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.kernel_approximation import RBFSampler
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.metrics import accuracy_score, make_scorer
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    KBinsDiscretizer,
+    MinMaxScaler,
+    OneHotEncoder,
+    PowerTransformer,
+    StandardScaler,
+    TargetEncoder,
+)
+from sklearn.utils import all_estimators
+
+from skhalving import SuccessiveHalvingSearchCV
+from skhalving.pipelines import Sharing, sharing
+from skhalving.sklearn_private import _fit_and_score, _MultimetricScorer
+from skhalving.store import Store, temporary_folder
+
+# Spaces are small here, on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore:n_candidates=.* is too few:UserWarning")
+
+X, y = load_digits(return_X_y=True)
+X, y = X[:240, 8:40], y[:240] % 3
+TABLE = pd.DataFrame(X[:, :3], columns=["a", "b", "c"]).assign(
+    kind=np.array(["u", "v", "w", "x"])[(X[:, 5] % 4).astype(int)]
+)
+TEXT = np.array([" ".join(f"w{int(v)}" for v in row) for row in X], dtype=object)
+WEIGHT = np.linspace(1, 2, len(y))
+
+
+@pytest.fixture
+def evaluations(monkeypatch):
+    """All evaluations as they shared; every step is taken to be worth it, however quick it is."""
+    known = []
+    leave, init = Sharing._leave, Sharing.__init__
+
+    def remembered(self, *args):
+        init(self, *args)
+        known.append(self)
+
+    monkeypatch.setattr(Sharing, "_leave", lambda *args: min(leave(*args), -inf))
+    monkeypatch.setattr(Sharing, "__init__", remembered)
+    return known
+
+
+def without(model):
+    """The same with memories that do nothing, which switches sharing off."""
+    model = clone(model)
+    for name, value in {"": model, **model.get_params()}.items():
+        if isinstance(value, Pipeline):
+            model.set_params(**{f"{name}__memory".removeprefix("__"): joblib.Memory(None)})
+    return model
+
+
+def search(model, space, data=(X, y), fit_params=None, **options):
+    options = {"cv": 2, "min_resources": 60, "random_state": 0, "refit": False, **options}
+    found = SuccessiveHalvingSearchCV(model, space, **options).fit(*data, **(fit_params or {}))
+    return {
+        name: [str(value) for value in column]
+        for name, column in getattr(found, "all_cv_results_", found.cv_results_).items()
+        if "time" not in name
+    }
+
+
+# -- how often -------------------------------------------------------------------------------------
+
+
+class Counting(TransformerMixin, BaseEstimator):
+    """Leaves a line for each call, in a file that all processes see."""
+
+    def __init__(self, path="", factor=1.0, seconds=0.0):
+        self.path, self.factor, self.seconds = path, factor, seconds
+
+    def _note(self, what, X):
+        with open(self.path, "a") as file:
+            file.write(f"{what} {len(X)} {X[0].sum()}\n")
+        time.sleep(self.seconds)
+
+    def fit(self, X, y=None):
+        self._note("fit", X)
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def transform(self, X):
+        self._note("transform", X)
+        return X * self.factor
+
+
+def counts(path, what):
+    lines = [line for line in path.read_text().splitlines() if line.startswith(what)]
+    return [lines.count(line) for line in set(lines)]
+
+
+ALPHAS = {"m__var_smoothing": [float(v) for v in np.logspace(-9, 0, 27)]}
+
+
+def test_one_fit_for_each_fold_and_level(evaluations, tmp_path):
+    """And one transformation each of the training and of the test rows, for all candidates."""
+    path = tmp_path / "calls"
+    model = Pipeline([("c", Counting(str(path))), ("m", GaussianNB())])
+    search(model, ALPHAS, n_candidates=27)
+    assert set(counts(path, "fit")) == {1}
+    assert sum(counts(path, "transform")) == 2 * len(counts(path, "fit"))
+    assert len(counts(path, "fit")) == len({(s._fold, s._amount) for s in evaluations}) > 2
+    assert sum(s.n_fitted for s in evaluations) == len(counts(path, "fit"))
+    assert sum(s.n_fitted + s.n_shared for s in evaluations) == len(evaluations)
+
+
+def test_two_threads_fit_at_most_twice(evaluations, tmp_path):
+    """Who starts the same step at the same moment does it as well."""
+    path = tmp_path / "calls"
+    model = Pipeline([("c", Counting(str(path))), ("m", GaussianNB())])
+    with joblib.parallel_config("threading"):
+        search(model, ALPHAS, n_candidates=27, n_jobs=2)
+    assert max(counts(path, "fit")) <= 2
+
+
+def test_processes_share_files(tmp_path):
+    """What one worker fitted another does not fit again; the scores are those of one process."""
+    path = tmp_path / "calls"
+    model = Pipeline([("c", Counting(str(path), seconds=0.2)), ("m", GaussianNB())])
+    found = search(model, ALPHAS, n_candidates=9, n_jobs=2)
+    n_fits = sum(counts(path, "fit"))
+    path.unlink()
+    model.set_params(c__seconds=0)
+    assert found == search(without(model), ALPHAS, n_candidates=9)
+    assert n_fits < sum(counts(path, "fit"))
+
+
+def test_an_iteration_parameter_needs_one_fit_a_fold(evaluations, tmp_path):
+    """Its rows are the same on every level; models that go on take the same transformers."""
+    path = tmp_path / "calls"
+    forest = RandomForestClassifier(n_estimators=18, random_state=0)
+    model = Pipeline([("c", Counting(str(path))), ("m", forest)])
+    found = search(
+        model, {"m__max_depth": range(1, 10)}, resource="m__n_estimators", min_resources=2
+    )
+    assert sorted(counts(path, "fit")) == [1, 1]
+    assert "True" in found["continued"]
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_training_goes_on_after_the_same_draws(evaluations, monkeypatch, pays):
+    """A transformer without a seed stays what it was on the rung below; if it is shared, it draws
+    once for a fold, else once for each model."""
+    if not pays:
+        monkeypatch.setattr(Sharing, "_leave", lambda *args: inf)
+    draws = []
+
+    def score(fitted, X, y):
+        draws.append(fitted[0].random_offset_.sum())
+        return -fitted[-1].max_depth
+
+    forest = RandomForestClassifier(n_estimators=9, random_state=0)
+    model = Pipeline([("s", RBFSampler(n_components=5)), ("m", forest)])
+    options = {"resource": "m__n_estimators", "min_resources": 3, "folds": "all"}
+    search(model, {"m__max_depth": [1, 2, 3]}, scoring=score, **options)
+    assert len(draws) > 2 * 3
+    assert len(set(draws)) == (2 if pays else 2 * 3)
+
+
+def test_a_memory_that_the_user_gave_is_left_to_do_its_work(evaluations, tmp_path):
+    """Nothing of ours is between it and the transformer."""
+    path = tmp_path / "calls"
+    model = Pipeline([("c", Counting(str(path))), ("m", GaussianNB())], memory=str(tmp_path))
+    search(model, ALPHAS, n_candidates=27)
+    assert set(counts(path, "fit")) == {1}
+    assert not any(s.n_fitted or s.n_shared for s in evaluations)
+
+
+def test_what_does_not_pay_is_not_shared(evaluations, monkeypatch, tmp_path):
+    """It is measured once for a step and an amount; no file stays."""
+    path, written, share = tmp_path / "calls", [], Store.share
+
+    def remembered(*args):
+        written.append(args[1:3])
+        return share(*args)
+
+    monkeypatch.setattr(Store, "share", remembered)
+    monkeypatch.setattr(
+        Sharing, "_leave", lambda self, *args: share(self._store, self._amount, *args) and inf
+    )
+    model = Pipeline([("c", Counting(str(path))), ("m", GaussianNB())])
+    search(model, ALPHAS, n_candidates=27)
+    assert sum(s.n_shared for s in evaluations) == 0
+    assert sum(counts(path, "fit")) == len(evaluations)
+
+
+def test_outputs_that_nobody_uses_are_soon_not_written(evaluations, monkeypatch):
+    """A parameter of the transformer that all candidates have otherwise: three are tried."""
+    written, share = [], Store.share
+
+    def remembered(*args):
+        written.append(args[2])
+        return share(*args)
+
+    monkeypatch.setattr(Store, "share", remembered)
+    model = make_pipeline(PCA(random_state=0), GaussianNB())
+    search(model, {"pca__n_components": range(1, 28)}, n_candidates=27)
+    assert len(evaluations) > 27
+    assert len(set(written)) <= 6  # three of the training rows, three of the test rows
+
+
+def test_a_level_that_is_over_is_fitted_anew(tmp_path):
+    """Its files are gone; whoever comes late has what he needs all the same."""
+    path = tmp_path / "calls"
+    with temporary_folder() as folder:
+        store = Store(folder)
+        model = Pipeline([("c", Counting(str(path), seconds=0.05)), ("m", GaussianNB())])
+        scores = [evaluate(model, store)["test_scores"] for _ in range(2)]
+        store.level_over(9)
+        assert evaluate(model, store)["test_scores"] == scores[0] == scores[1]
+    assert counts(path, "fit") == [2]
+
+
+# -- equal scores ----------------------------------------------------------------------------------
+
+
+class Failing(StandardScaler):
+    """Fails on some rows."""
+
+    def fit(self, X, y=None, sample_weight=None):
+        if X[0, 3] > 5:
+            raise ValueError("as asked")
+        return super().fit(X, y, sample_weight)
+
+
+class Kinked(MinMaxScaler):
+    """Far from any straight line, so that other columns go with it."""
+
+    def transform(self, X):
+        return np.abs(super().transform(X) - 0.5)
+
+    def inverse_transform(self, X):
+        return super().inverse_transform(X + 0.5)
+
+
+class Unlikely(TransformerMixin, BaseEstimator):
+    """Its ``fit_transform`` is not ``fit`` and then ``transform``."""
+
+    def fit(self, X, y):
+        self.means_ = {label: X[y == label].mean(axis=0) for label in np.unique(y)}
+        return self
+
+    def fit_transform(self, X, y):
+        self.fit(X, y)
+        return X + np.array([self.means_[label] for label in y])
+
+    def transform(self, X):
+        return X - self.means_[0]
+
+
+def deep_copying(model, X, y):
+    """Also transforms other rows than those it was given, in a copy of the model and in itself."""
+    other = pickle.loads(pickle.dumps(copy.deepcopy(model)))
+    shuffled = X[::-1].copy()
+    np.testing.assert_array_equal(other.predict(shuffled), model.predict(shuffled))
+    np.testing.assert_array_equal(other.predict(X), model.predict(X))
+    assert clone(model).fit(X, y).predict(X).shape == y.shape
+    return accuracy_score(y, model.predict(X)) + accuracy_score(y[::-1], model.predict(shuffled))
+
+
+def times(factor):
+    return FunctionTransformer(lambda X: X * factor)
+
+
+def encoded(output=None):
+    scale = make_pipeline(MinMaxScaler(), PowerTransformer())
+    columns = ColumnTransformer(
+        [
+            ("numbers", scale, make_column_selector(dtype_include="number")),
+            ("kinds", OneHotEncoder(sparse_output=False, handle_unknown="ignore"), ["kind"]),
+        ]
+    )
+    return Pipeline(
+        [("columns", columns.set_output(transform=output)), ("m", LogisticRegression())]
+    )
+
+
+C = {"m__C": [float(c) for c in np.logspace(-3, 2, 9)]}
+K = {"m__n_neighbors": range(1, 10)}
+NB = {"m__var_smoothing": ALPHAS["m__var_smoothing"][:9]}
+REGRESSION = {"data": (X, X[:, 10] * 2 + y + 1.0)}
+words, select = ("words", TfidfVectorizer(ngram_range=(1, 2))), ("select", SelectKBest(k=5))
+sgd, knn = SGDClassifier(random_state=0), KNeighborsClassifier()
+logistic, bayes = LogisticRegression(max_iter=50), GaussianNB()
+target = TransformedTargetRegressor(
+    Pipeline([("select", SelectKBest(f_regression, k=3)), ("m", Ridge())]),
+    transformer=PowerTransformer(),
+    check_inverse=False,
+)
+bins = KBinsDiscretizer(5, strategy="uniform", encode="onehot-dense", subsample=None)
+
+CASES = {
+    "text": (
+        [words, select, ("m", sgd)],
+        {"m__alpha": [1e-4, 1e-2, 1], "select__k": [2, 5, 9]},
+        {"data": (TEXT, y)},
+    ),
+    "sparse": (
+        [words, ("svd", TruncatedSVD(5, random_state=0)), ("m", knn)],
+        K,
+        {"data": (TEXT, y)},
+    ),
+    "arrays": (encoded(), C, {"data": (TABLE, y)}),
+    "pandas": (encoded("pandas"), C, {"data": (TABLE, y)}),
+    "polars": (encoded("polars"), C, {"data": (TABLE, y)}),
+    "a transformed target": (
+        target,
+        {
+            "regressor__m__alpha": C["m__C"],
+            "transformer": [PowerTransformer(), MinMaxScaler(), Kinked()],
+        },
+        REGRESSION,
+    ),
+    "class weights": (
+        [("s", StandardScaler()), ("m", logistic)],
+        {**C, "m__class_weight": [None, "balanced"]},
+        {},
+    ),
+    "weights of a step": (
+        [("s", StandardScaler()), ("m", logistic)],
+        C,
+        {"fit_params": {"s__sample_weight": WEIGHT}},
+    ),
+    "several metrics": (
+        [("pca", PCA(5, random_state=0)), ("m", knn)],
+        K,
+        {
+            "scoring": ["accuracy", "neg_log_loss", "f1_macro"],
+            "refit": False,
+            "return_train_score": True,
+        },
+    ),
+    "training scores": ([("odd", Unlikely()), ("m", knn)], K, {"return_train_score": True}),
+    "target encoder": (
+        [("t", TargetEncoder(random_state=0)), ("m", bayes)],
+        NB,
+        {"data": (TABLE[["kind"]], y), "return_train_score": True},
+    ),
+    "bins": ([("bins", bins), ("m", bayes)], NB, {"data": (X[:, 10:14], y)}),
+    "failing": (
+        [("f", Failing()), ("m", logistic)],
+        {**C, "f": [Failing(), MinMaxScaler()]},
+        {"error_score": -1.0},
+    ),
+    "nested": (
+        [
+            ("outer", Pipeline([("s", StandardScaler()), ("pca", PCA(random_state=0))])),
+            ("m", Pipeline([("mm", MinMaxScaler()), ("k", knn)])),
+        ],
+        {"outer__pca__n_components": [2, 5], "m__k__n_neighbors": [1, 3, 5, 9]},
+        {},
+    ),
+    "passthrough": (
+        [("scale", StandardScaler()), ("m", knn)],
+        {**K, "scale": [StandardScaler(), MinMaxScaler(), "passthrough"]},
+        {},
+    ),
+    "functions told apart": (
+        [("f", times(1)), ("s", StandardScaler()), ("m", knn)],
+        {"m__n_neighbors": [1, 3], "f": [times(0), times(1), times(2)]},
+        {},
+    ),
+    "outputs told apart": (
+        [
+            ("s", StandardScaler()),
+            ("f", FunctionTransformer(lambda X: np.asarray(X) * hasattr(X, "columns"))),
+            ("m", knn),
+        ],
+        {
+            "m__n_neighbors": [1, 3, 5],
+            "s": [StandardScaler(), StandardScaler().set_output(transform="pandas")],
+        },
+        {},
+    ),
+    "union": (
+        [
+            ("u", FeatureUnion([("s", StandardScaler()), ("pca", PCA(3, random_state=0))])),
+            ("m", knn),
+        ],
+        K,
+        {},
+    ),
+    "in place": (
+        [
+            ("s", StandardScaler(copy=False)),
+            ("pca", PCA(5, copy=False, random_state=0)),
+            ("m", knn),
+        ],
+        K,
+        {"scoring": ["accuracy", "f1_macro"], "return_train_score": True},
+    ),
+    "a scorer that copies": (
+        [("s", StandardScaler()), ("pca", PCA(5, random_state=0)), ("m", knn)],
+        K,
+        {"scoring": deep_copying},
+    ),
+    "gaps": ([("f", FunctionTransformer(lambda X: X[:, ::2])), ("m", logistic)], C, {}),
+    "no target": (
+        [("s", StandardScaler()), ("pca", PCA())],
+        {"pca__n_components": range(1, 10)},
+        {"data": (X,)},
+    ),
+    "growing forests": (
+        [("pca", PCA(5, random_state=0)), ("m", RandomForestRegressor(9, random_state=0))],
+        {"m__max_depth": range(1, 10)},
+        {**REGRESSION, "resource": "m__n_estimators", "min_resources": 1},
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.filterwarnings("ignore:`TargetEncoder.shuffle`:FutureWarning")
+@pytest.mark.parametrize("name", CASES)
+def test_scores_are_equal(evaluations, name):
+    """To the last bit, with and without; and something was shared, where that is possible."""
+    steps, space, options = CASES[name]
+    model = steps if isinstance(steps, BaseEstimator) else Pipeline(steps)
+    found = search(model, space, **options)
+    n_shared = sum(s.n_shared for s in evaluations)
+    assert (n_shared > 0) == (name != "in place")
+    evaluations.clear()
+    assert found == search(without(model), space, **options)
+    assert sum(s.n_shared for s in evaluations) == 0
+
+
+def test_routed_metadata_is_part_of_what_must_be_equal(evaluations):
+    """Steps that ask for weights get theirs; those of a step that asks for none are another's."""
+    with sklearn.config_context(enable_metadata_routing=True):
+        scalers = [StandardScaler().set_fit_request(sample_weight=ask) for ask in (True, False)]
+        model = Pipeline([("s", scalers[0]), ("m", LogisticRegression(max_iter=50))])
+        model.set_params(m=model[-1].set_fit_request(sample_weight=True))
+        space = {**C, "s": scalers}
+        scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+        options = {"scoring": scorer, "fit_params": {"sample_weight": WEIGHT}}
+        found = search(model, space, **options)
+        assert sum(s.n_shared for s in evaluations) > 0
+        assert found == search(without(model), space, **options)
+
+
+# -- one evaluation at a time ----------------------------------------------------------------------
+
+
+def evaluate(model, store, scorer=None, model_of=clone, **options):
+    """As a search does it."""
+    model = model_of(model)
+    half = np.arange(len(y)) % 2
+    scorer = scorer or (lambda fitted, X, y: fitted.score(X, y))
+    with sharing(model, scorer, store, 0, 9) as shared:
+        outcome = _fit_and_score(
+            model,
+            X,
+            y,
+            scorer=shared.scorer,
+            train=np.flatnonzero(half),
+            test=np.flatnonzero(1 - half),
+            verbose=0,
+            parameters=None,
+            fit_params=None,
+            score_params=None,
+            return_train_score=True,
+            error_score=-1.0,
+            **options,
+        )
+    return {**outcome, "shared": shared, "model": model}
+
+
+@pytest.fixture
+def store():
+    with temporary_folder() as folder:
+        yield Store(folder)
+
+
+def test_nothing_of_it_stays_in_a_model(evaluations, store):
+    """Memory, ``fit`` and ``transform`` are the pipeline's own; so is what it tells of itself."""
+    for _ in range(2):
+        outcome = evaluate(encoded_digits(), store)
+        model = outcome["model"]
+        assert model.memory is None
+        assert not {"fit", "transform"} & (set(vars(model)) | set(vars(model[0])))
+        restored = pickle.loads(pickle.dumps(model))
+        np.testing.assert_array_equal(restored.predict(X), model.predict(X))
+        assert model.n_features_in_ == X.shape[1]
+    assert outcome["shared"].n_shared == 2
+    assert evaluate(encoded_digits(), store)["model"][0] is not model[0]
+
+
+def encoded_digits(**options):
+    return Pipeline(
+        [("s", StandardScaler()), ("pca", PCA(5)), ("m", KNeighborsClassifier())], **options
+    )
+
+
+def test_a_clone_within_a_target_regressor_keeps_no_trace(evaluations, store):
+    """Its pipeline has the memory that it was given: none."""
+    for _ in range(2):
+        outcome = evaluate(target, store)
+    assert outcome["shared"].n_shared == 1
+    assert outcome["model"].regressor_.memory is None
+
+
+def test_a_verbose_pipeline_says_as_much(evaluations, store, capsys):
+    """One line a step, shared or not."""
+    lines = []
+    for _ in range(2):
+        evaluate(encoded_digits(verbose=True), store)
+        lines.append([line.partition("total")[0] for line in capsys.readouterr().out.splitlines()])
+    assert lines[0] == lines[1]
+    assert len(lines[0]) == 3
+
+
+def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
+    """The reason is the same text for every file, so it is one warning."""
+
+    def full(self, amount, name, value):
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    monkeypatch.setattr(Store, "share", full)
+    outcomes = [evaluate(encoded_digits(), store) for _ in range(2)]
+    assert {outcome["shared"].fault for outcome in outcomes} == {"OSError: No space left on device"}
+    assert outcomes[0]["test_scores"] == outcomes[1]["test_scores"] > 0
+    assert outcomes[1]["shared"].n_fitted == 2
+
+
+def test_errors_look_as_ever(evaluations, store):
+    """The same last lines of the traceback, each time; a failed fit is not shared."""
+    errors = [evaluate(make_pipeline(Always(), knn), store)["fit_error"] for _ in range(2)]
+    assert errors[0] == errors[1]
+    assert errors[0].endswith("ValueError: always\n")
+
+
+class Always(StandardScaler):
+    def fit(self, X, y=None, sample_weight=None):
+        raise ValueError("always")
+
+
+def test_classes_of_the_script_are_not_copied(evaluations, store):
+    """Within one process a transformer comes back as one of its own class."""
+    for _ in range(2):
+        outcome = evaluate(make_pipeline(Unlikely(), bayes), store)
+    assert outcome["shared"].n_shared == 1
+    assert type(outcome["model"][0]) is Unlikely
+
+
+def test_several_metrics_transform_once(evaluations, store, tmp_path):
+    """Each calls ``predict`` of the whole pipeline."""
+    path = tmp_path / "calls"
+    model = Pipeline([("c", Counting(str(path))), ("m", bayes)])
+    scorers = {
+        name: lambda fitted, X, y: accuracy_score(y, fitted.predict(X)) for name in ("a", "b", "c")
+    }
+    evaluate(model, store, scorer=_MultimetricScorer(scorers=scorers, raise_exc=False))
+    assert len(counts(path, "transform")) == 2
+    assert sorted(path.read_text().split()[::3]) == ["fit", *["transform"] * 3]
+
+
+def test_an_estimator_that_is_no_pipeline_is_left_alone(store):
+    """Not even its scorer is another."""
+    scorer = object()
+    with sharing(GaussianNB(), scorer, store, 0, 9) as shared:
+        assert shared.scorer is scorer
+    with sharing(encoded_digits(), scorer, Store(store.folder + "-elsewhere"), 0, 9) as shared:
+        assert shared.scorer is scorer
+
+
+# -- every last step -------------------------------------------------------------------------------
+
+
+def predicted(model, X, y):
+    """What it says of the rows, or why it does not."""
+    try:
+        model.fit(X, y)
+        method = next(
+            m for m in ("predict", "transform", "score_samples", "fit_predict") if hasattr(model, m)
+        )
+        return getattr(model, method)(X)
+    except Exception as error:
+        return type(error)
+
+
+def every_estimator():
+    for name, cls in all_estimators():
+        try:
+            model = cls()
+        except TypeError:  # it is made of others
+            continue
+        quick = {"random_state": 0, "max_iter": 5, "n_estimators": 5}
+        yield name, model.set_params(**{n: quick[n] for n in quick.keys() & model.get_params()})
+    for package, name in (("lightgbm", "LGBM"), ("xgboost", "XGB"), ("catboost", "CatBoost")):
+        try:
+            module = __import__(package)
+        except ImportError:
+            continue
+        options = {
+            "catboost": {"allow_writing_files": False, "silent": True},
+            "lightgbm": {"verbose": -1},
+        }
+        for kind in ("Classifier", "Regressor"):
+            yield name, getattr(module, name + kind)(n_estimators=3, **options.get(package, {}))
+
+
+def test_every_estimator_takes_shared_rows(store):
+    """It does with mapped rows what it does with others, and leaves the file as it was."""
+    rows, labels = X[:60, :6] + 1.0, y[:60]
+    store.share(9, "rows", rows)
+    n_fitted, different = 0, []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, model in every_estimator():
+            expected = predicted(clone(model), rows.copy(), labels)
+            found = predicted(clone(model), store.shared(9, "rows"), labels)
+            if isinstance(expected, type):
+                same = found is expected
+            else:
+                n_fitted += 1
+                same = not isinstance(found, type) and joblib.hash(found) == joblib.hash(expected)
+            if not same:
+                different.append(name)
+    assert different == []
+    assert n_fitted > 100
+    np.testing.assert_array_equal(store.shared(9, "rows"), rows)
