@@ -11,10 +11,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
+from datetime import timedelta
 from traceback import format_exc
 from typing import Any
 
@@ -22,11 +25,13 @@ import numpy as np
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils import check_random_state
 
-from skhalving import schedule as plans
+from skhalving import schedule as schedules
 from skhalving import space as spaces
+from skhalving.fingerprint import stable, versions
+from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
-from skhalving.pace import Pace
-from skhalving.progress import Cleaner, Log, Watcher
+from skhalving.pace import Pace, seconds_of
+from skhalving.progress import Cleaner, Log, Recorder, Watcher, time_over
 from skhalving.race import Race, Trial
 from skhalving.schedule import Schedule
 from skhalving.store import Store, temporary_folder
@@ -110,6 +115,10 @@ def successive_halving(
     factor: int = 3,
     maximize: bool = False,
     stateful: bool = False,
+    starting_points: Sequence[Any] | None = None,
+    schedule: str | Schedule = "published",
+    journal: str | os.PathLike[str] | None = None,
+    max_time: float | timedelta | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
 ) -> Result:
@@ -143,6 +152,23 @@ def successive_halving(
     stateful : bool, default=False
         Training goes on: ``state`` is None on the first rung, and after that what this
         configuration returned on the rung before. ``resource`` is the new total.
+
+    starting_points : sequence, default=None
+        Configurations that are evaluated first of all, with the maximum of the resource, in a
+        bracket of their own: the answer is never worse than the best of them.
+
+    schedule : {"published", "hedged"} or Schedule, default="published"
+        How many start with how much. "published": Algorithm 1 of the paper, which did best on
+        functions of which little resource tells no lies. "hedged": as in
+        :class:`HyperbandSearchCV`.
+
+    journal : path-like, default=None
+        A file that each evaluation is written to. Run again with the same file, the same search
+        goes on from there. States are not in it: what is promoted after that starts from scratch,
+        with a state of None.
+
+    max_time : float or timedelta, default=None
+        In seconds if it is a number. Nothing starts after that, as a warning says.
 
     n_jobs : int, default=None
         Evaluations at a time, through joblib. The result is the same for every value.
@@ -185,13 +211,23 @@ def successive_halving(
     >>> result.best_configuration, result.best_resource
     (2, 9)
     """
-    plans.check_amounts(max_resources, min_resources, factor)
+    schedules.check_amounts(max_resources, min_resources, factor)
     configurations = list(configurations)
     if not configurations:
         raise ValueError("configurations is empty; give at least one")
-    levels = plans.ladder(max_resources, min_resources, factor)
-    schedule = plans.published_bracket(levels, factor, len(configurations))
-    return _search(objective, stateful, configurations, schedule, maximize, n_jobs, verbose)
+    levels = schedules.ladder(max_resources, min_resources, factor)
+    rule = schedules.rule_for(schedule, schedules.SINGLE_RULES, levels, factor)
+    plan = rule(len(configurations))
+    if plan.n_candidates != len(configurations):
+        raise ValueError(
+            f"the schedule has {plan.n_candidates} candidates, and there are "
+            f"{len(configurations)} configurations; make them equal, or name a rule"
+        )
+    with _opened(journal) as book:
+        search = _Search(
+            objective, stateful, maximize, n_jobs, verbose, starting_points or [], book, max_time
+        )
+        return search.run(configurations, plan, 0)
 
 
 def hyperband(
@@ -204,6 +240,10 @@ def hyperband(
     n_candidates: int | str = "auto",
     maximize: bool = False,
     stateful: bool = False,
+    starting_points: Sequence[Any] | None = None,
+    schedule: str | Schedule = "published",
+    journal: str | os.PathLike[str] | None = None,
+    max_time: float | timedelta | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int = 0,
@@ -242,6 +282,23 @@ def hyperband(
 
     stateful : bool, default=False
         Training goes on, as in :func:`successive_halving`.
+
+    starting_points : sequence, default=None
+        Configurations that are evaluated first of all, with the maximum of the resource, in a
+        bracket of their own: the answer is never worse than the best of them.
+
+    schedule : {"published", "hedged"} or Schedule, default="published"
+        How many start with how much. "published": Algorithm 1 of the paper, which did best on
+        functions of which little resource tells no lies. "hedged": as in
+        :class:`HyperbandSearchCV`.
+
+    journal : path-like, default=None
+        A file that each evaluation is written to. Run again with the same file, the same search
+        goes on from there. States are not in it: what is promoted after that starts from scratch,
+        with a state of None.
+
+    max_time : float or timedelta, default=None
+        In seconds if it is a number. Nothing starts after that, as a warning says.
 
     n_jobs : int, default=None
         Evaluations at a time, through joblib. The result is the same for every value.
@@ -288,21 +345,31 @@ def hyperband(
     >>> len(result.configurations), bool(abs(result.best_configuration["x"] - 2) < 0.1)
     (49, True)
     """
-    plans.check_amounts(max_resources, min_resources, factor)
+    schedules.check_amounts(max_resources, min_resources, factor)
     if n_candidates != "auto":
-        plans.check_integer("n_candidates", n_candidates, 1)
+        schedules.check_integer("n_candidates", n_candidates, 1)
     wanted = None if n_candidates == "auto" else int(n_candidates)
-    levels = plans.ladder(max_resources, min_resources, factor)
-    rng = check_random_state(random_state)
-    configurations: list[Any]
-    if callable(space):
-        schedule = plans.published(levels, factor, wanted)
-        configurations = [space(rng) for _ in range(schedule.n_candidates)]
-    else:
-        configurations, schedule = spaces.fill(
-            lambda n: plans.published(levels, factor, n), space, wanted, rng
+    levels = schedules.ladder(max_resources, min_resources, factor)
+    rule = schedules.rule_for(schedule, schedules.RULES, levels, factor)
+    with _opened(journal) as book:
+        rng, seed = check_random_state(random_state), 0
+        if book is not None:
+            seed = spaces.frozen_seed(random_state, book.seed)
+            rng = np.random.RandomState(seed)
+        configurations: list[Any]
+        if callable(space):
+            plan = rule(wanted)
+            configurations = [space(rng) for _ in range(plan.n_candidates)]
+        else:
+            configurations, plan = spaces.fill(rule, space, wanted, rng)
+        search = _Search(
+            objective, stateful, maximize, n_jobs, verbose, starting_points or [], book, max_time
         )
-    return _search(objective, stateful, configurations, schedule, maximize, n_jobs, verbose)
+        return search.run(configurations, plan, seed)
+
+
+def _opened(path: Any) -> AbstractContextManager[Journal | None]:
+    return nullcontext() if path is None else closing(Journal(path))
 
 
 @dataclass(frozen=True)
@@ -370,33 +437,64 @@ class _Calls:
         return False
 
 
-def _search(
-    objective: Callable[..., Any],
-    stateful: bool,
-    configurations: list[Any],
-    schedule: Schedule,
-    maximize: bool,
-    n_jobs: int | None,
-    verbose: int,
-) -> Result:
-    race, pace, sign = Race(schedule), Pace(), 1 if maximize else -1
-    known: dict[Task, Outcome] = {}
-    with temporary_folder() as folder:
-        store = Store(folder)
-        evaluate = _Evaluate(objective, stateful, schedule.levels[-1].n_resources, store)
-        work = _Calls(schedule, evaluate, configurations, sign)
-        watchers: list[Watcher] = [Cleaner(store, schedule.levels, range(len(configurations)))]
-        if verbose > 0:
-            watchers.append(Log(race, pace, "resource", sign))
-        try:
-            run(race, work, known, watchers, pace, n_jobs=n_jobs)
-        except KeyboardInterrupt as stop:
-            stop.partial = _result(race, known, configurations, sign)  # type: ignore[attr-defined]
-            raise
-    _warn_or_raise_about(list(known.values()))
-    found = _result(race, known, configurations, sign)
-    assert found is not None  # some evaluation has a score
-    return found
+@dataclass(frozen=True)
+class _Search:
+    """What the two functions share: a race of configurations."""
+
+    objective: Callable[..., Any]
+    stateful: bool
+    maximize: bool
+    n_jobs: int | None
+    verbose: int
+    starting_points: Sequence[Any]
+    journal: Journal | None
+    max_time: Any
+
+    def run(self, configurations: list[Any], schedule: Schedule, seed: int) -> Result:
+        pace, sign = Pace(seconds_of(self.max_time)), 1 if self.maximize else -1
+        first = len(schedule) if self.starting_points else None
+        if self.journal is not None:
+            self.journal.begin(seed, self._fingerprint(configurations, schedule))
+        configurations, schedule = spaces.with_starting_points(
+            configurations, schedule, list(self.starting_points)
+        )
+        race = Race(schedule, first)
+        with temporary_folder() as folder:
+            store, numbers = Store(folder), range(len(configurations))
+            watchers: list[Watcher] = [Cleaner(store, schedule.levels, numbers)]
+            known: dict[Task, Outcome] = {}
+            if self.journal is not None:
+                watchers.append(recorder := Recorder(self.journal, configurations, numbers))
+                known = recorder.known
+            if self.verbose > 0:
+                watchers.append(Log(race, pace, "resource", sign))
+            top = schedule.levels[-1].n_resources
+            evaluate = _Evaluate(self.objective, self.stateful, top, store)
+            work = _Calls(schedule, evaluate, configurations, sign)
+            try:
+                whole = run(race, work, known, watchers, pace, n_jobs=self.n_jobs)
+            except KeyboardInterrupt as stop:
+                found = _result(race, known, configurations, sign)
+                stop.partial = found  # type: ignore[attr-defined]
+                raise
+        if not whole:
+            warnings.warn(time_over(self.max_time, race, "resource"), UserWarning, stacklevel=3)
+        evaluated = {task for trial in race.scores for task in work.tasks(trial)}
+        _warn_or_raise_about([known[task] for task in sorted(evaluated)])
+        found = _result(race, known, configurations, sign)
+        assert found is not None  # some evaluation has a score
+        return found
+
+    def _fingerprint(self, configurations: list[Any], schedule: Schedule) -> dict[str, Any]:
+        """All that scores depend on, and what of the schedule may not change under them."""
+        return {
+            **versions(self.objective, configurations),
+            "objective": stable(self.objective),
+            "stateful": self.stateful,
+            "maximize": self.maximize,
+            "levels": [list(level) for level in schedule.levels],
+            "n_candidates": len(configurations),
+        }
 
 
 def _result(

@@ -9,13 +9,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from math import inf
+from typing import Any
+
+import numpy as np
 
 from skhalving.schedule import Schedule
 from skhalving.task import Outcome, Task
 
 # A call costs about that many seconds on its way, however short it is.
 _LEAST_SECONDS = 1e-3
+
+
+def seconds_of(max_time: Any) -> float:
+    """The seconds of a limit that a user has given: a number, a timedelta, or None for no limit.
+
+    Raises
+    ------
+    ValueError
+        If there is no time.
+    """
+    if max_time is None:
+        return inf
+    limit = max_time
+    if isinstance(limit, np.timedelta64):
+        limit = limit.astype("timedelta64[us]").item()
+    seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
+    if not seconds > 0:
+        raise ValueError(f"max_time={max_time!r} must be above 0 seconds, or None")
+    return float(seconds)
 
 
 class Pace:

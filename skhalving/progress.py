@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from skhalving.fingerprint import stable
 from skhalving.journal import Journal, Record
 from skhalving.pace import Pace
 from skhalving.race import Move, Race, Trial
@@ -114,6 +115,19 @@ class Log(Watcher):
         )
 
 
+def time_over(max_time: Any, race: Race, unit: str) -> str:
+    """What to say when time ran out: what was left, and where the best stands."""
+    levels = race.schedule.levels
+    n_planned = sum(race.schedule.candidates_at(level) for level in range(len(levels)))
+    top = max(trial.level for trial in race.scores)
+    amount, n_folds = levels[top]
+    return (
+        f"max_time={max_time} was reached: {n_planned - len(race.scores)} of {n_planned} trials "
+        f"were not run; the best is of level {top + 1} of {len(levels)}, with {unit}={amount} and "
+        f"{n_folds} fold{'s'[: n_folds > 1]}"
+    )
+
+
 class EachLog(Watcher):
     """Prints a line an evaluation."""
 
@@ -132,18 +146,53 @@ class EachLog(Watcher):
 
 
 class Recorder(Watcher):
-    """Writes outcomes to the journal as they arrive."""
+    """Writes outcomes to a journal as they arrive.
+
+    Parameters
+    ----------
+    journal : Journal
+        Begun.
+
+    candidates : sequence
+        Parameters, or the configurations of a plain function.
+
+    first_like : sequence of int
+        For each candidate, the equal one whose tasks it shares.
+
+    Attributes
+    ----------
+    known : dict of Task to Outcome
+        What the journal knew of these candidates, which it tells apart by text.
+
+    Raises
+    ------
+    ValueError
+        If different candidates read the same.
+    """
 
     def __init__(
-        self, journal: Journal, texts: Sequence[str], params: Sequence[dict[str, Any]]
+        self, journal: Journal, candidates: Sequence[Any], first_like: Sequence[int]
     ) -> None:
-        self._journal, self._texts, self._params = journal, texts, params
+        self._journal, self._candidates = journal, candidates
+        self._texts = [stable(candidate) for candidate in candidates]
+        if len(set(self._texts)) < len(set(first_like)):
+            raise ValueError(
+                "a journal cannot tell some of the candidates apart, since their parameters read "
+                "the same; give them a repr that differs, or pass journal=None"
+            )
+        number = dict(zip(self._texts, first_like, strict=True))
+        self.known = {
+            Task(number[record.text], record.fold, record.amount): record.outcome
+            for record in journal.known()
+            if record.text in number
+        }
 
     def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        candidate = self._candidates[task.candidate]
         self._journal.write(
             Record(
                 text=self._texts[task.candidate],
-                params=self._params[task.candidate],
+                params=candidate if isinstance(candidate, dict) else {"configuration": candidate},
                 fold=task.fold,
                 amount=task.amount,
                 candidate=trial.candidate,

@@ -48,25 +48,27 @@ class Race:
     """All brackets of a search.
 
     Candidates are numbered from 0 in the order of the brackets. ``scores`` holds every trial that
-    has been told, in the order of telling.
+    has been told, in the order of telling. The trials of the bracket ``first``, if there is one,
+    are asked for before all others.
     """
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    def __init__(self, schedule: Schedule, first: int | None = None) -> None:
+        self.schedule, self._first = schedule, first
         self.scores: dict[Trial, float] = {}
         # A heap: the longest way to go is first, and of equals what cost the most on the last rung.
         self._ready: list[tuple[int, float, Trial]] = []
         self._costs: dict[int, float] = {}
         self._told: dict[tuple[int, int], dict[int, float]] = {}  # by level and bracket
-        n_levels, first = len(schedule.levels), 0
+        n_levels, number = len(schedule.levels), 0
         for b, bracket in enumerate(schedule):
             n = bracket.rungs[0].n_candidates
-            for candidate in range(first, first + n):
+            for candidate in range(number, number + n):
                 self._enter(Trial(n_levels - len(bracket.rungs), b, candidate))
-            first += n
+            number += n
 
     def _enter(self, trial: Trial) -> None:
-        heappush(self._ready, (trial.level, -self._costs.get(trial.candidate, 0.0), trial))
+        urgency = -1 if trial.bracket == self._first else trial.level
+        heappush(self._ready, (urgency, -self._costs.get(trial.candidate, 0.0), trial))
 
     @property
     def n_ready(self) -> int:

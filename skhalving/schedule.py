@@ -536,6 +536,22 @@ def hyperband_schedule(
     return RULES[schedule](levels, factor, n_candidates)
 
 
+def rule_for(
+    schedule: str | Schedule, rules: Mapping[str, Rule], levels: Sequence[Level], factor: int
+) -> Callable[[int | None], Schedule]:
+    """From a number of candidates to their brackets, by a rule's name or as the user made them."""
+    if isinstance(schedule, str):
+        if schedule not in rules:
+            raise ValueError(f"schedule={schedule!r} is unknown; give one of {sorted(rules)}")
+        return lambda n: rules[schedule](levels, factor, n)
+    if schedule.levels[-1] != levels[-1]:
+        raise ValueError(
+            f"schedule ends on {schedule.levels[-1]}, and full resource is {levels[-1]} here; "
+            "make its brackets on the levels of a plan"
+        )
+    return lambda n: schedule
+
+
 def check_amounts(max_resources: int, min_resources: int, factor: int) -> None:
     """Raise a ValueError that says what is wrong with a ladder, if anything is."""
     check_integer("max_resources", max_resources, 1)

@@ -23,14 +23,13 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
 from inspect import Signature, signature
-from math import inf
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import TimeSeriesSplit, check_cv
-from sklearn.utils import check_random_state, indexable
+from sklearn.utils import indexable
 from sklearn.utils.multiclass import type_of_target
 
 from skhalving import schedule as schedules
@@ -40,9 +39,17 @@ from skhalving.families import FAMILIES, find
 from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
-from skhalving.pace import Pace
+from skhalving.pace import Pace, seconds_of
 from skhalving.pipelines import innermost
-from skhalving.progress import Cleaner, EachLog, Log, Recorder, SklearnCallbacks, Watcher
+from skhalving.progress import (
+    Cleaner,
+    EachLog,
+    Log,
+    Recorder,
+    SklearnCallbacks,
+    Watcher,
+    time_over,
+)
 from skhalving.race import Race, Trial
 from skhalving.resource import Resource, in_half, resource_of
 from skhalving.results import all_cv_results, cv_results
@@ -89,6 +96,7 @@ class _Checked:
     resource: Resource
     candidates: list[dict[str, Any]]
     schedule: Schedule
+    first: int | None  # the bracket of the starting points
     max_seconds: float
     limit: TimeLimit | None
 
@@ -116,6 +124,7 @@ class _HalvingSearchCV(BaseSearchCV):
         "factor": [Interval(Integral, 2, None, closed="left")],
         "n_candidates": _COUNT,
         "schedule": [StrOptions(set(schedules.RULES)), Schedule],
+        "starting_points": [list, tuple, None],
         "folds": [StrOptions({"grow", "all"})],
         "continue_training": [StrOptions({"auto"}), "boolean"],
         "random_state": ["random_state"],
@@ -152,6 +161,7 @@ class _HalvingSearchCV(BaseSearchCV):
         factor: int = 3,
         n_candidates: int | str = "auto",
         schedule: str | Schedule = "hedged",
+        starting_points: Sequence[dict[str, Any]] | None = None,
         folds: str = "grow",
         continue_training: bool | str = "auto",
         scoring: Any = None,
@@ -186,6 +196,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.factor = factor
         self.n_candidates = n_candidates
         self.schedule = schedule
+        self.starting_points = starting_points
         self.folds = folds
         self.continue_training = continue_training
         self.random_state = random_state
@@ -242,22 +253,22 @@ class _HalvingSearchCV(BaseSearchCV):
             journal = None
             if self.journal is not None:
                 journal = stack.enter_context(closing(Journal(self.journal)))
-            seed = self._seed(journal)
+            seed = spaces.frozen_seed(self.random_state, journal.seed if journal else None)
             checked = self._check(X, y, params, seed)
             self._describe(checked)
-            texts: list[str] = []
             known: dict[Task, Outcome] = {}
+            watchers: list[Watcher] = []
             if journal is not None:
                 journal.begin(seed, self._fingerprint(checked))
-                texts, known = self._known(journal, checked.candidates)
+                first_like = spaces.first_like(checked.candidates)
+                watchers.append(recorder := Recorder(journal, checked.candidates, first_like))
+                known = recorder.known
             store = Store(stack.enter_context(temporary_folder()))
             callbacks = SklearnCallbacks(self, checked.X, checked.y, checked.params)
             work = self._work(checked, store, callbacks, seed)
-            race = Race(checked.schedule)
+            race = Race(checked.schedule, first=checked.first)
             pace = self._pace(checked, start)
-            watchers = [*self._watchers(work, race, pace), callbacks]
-            if journal is not None:
-                watchers.append(Recorder(journal, texts, checked.candidates))
+            watchers += [*self._watchers(work, race, pace), callbacks]
             self._race(race, work, known, watchers, pace)
         self._choose(checked.refit_metric)
         if self.refit:
@@ -328,7 +339,7 @@ class _HalvingSearchCV(BaseSearchCV):
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        max_seconds, limit = self._max_seconds(), None
+        max_seconds, limit = seconds_of(self.max_time), None
         if self.fit_timeout is not None:
             limit = TimeLimit(float(self.fit_timeout), "", os.getpid())
         splits = self._splits(X, y, routed["splitter"]["split"], seed)
@@ -342,11 +353,13 @@ class _HalvingSearchCV(BaseSearchCV):
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
         if wanted is None and isinstance(self.schedule, Schedule):
             wanted = self.schedule.n_candidates
-        candidates, schedule = spaces.fill(
-            self._rule(levels), self._space(), wanted, np.random.RandomState(seed)
-        )
-        self._check_candidates(candidates)
+        rule = schedules.rule_for(self.schedule, type(self)._rules, levels, self.factor)
+        rng = np.random.RandomState(seed)
+        candidates, schedule = spaces.fill(rule, self._space(), wanted, rng)
         self._warn_about_unused(levels, schedule)
+        points = self._starting_points()
+        candidates, schedule = spaces.with_starting_points(candidates, schedule, points)
+        self._check_candidates(candidates)
         return _Checked(
             X,
             y,
@@ -358,6 +371,7 @@ class _HalvingSearchCV(BaseSearchCV):
             resource,
             candidates,
             schedule,
+            len(schedule) - 1 if points else None,
             max_seconds,
             limit,
         )
@@ -393,14 +407,6 @@ class _HalvingSearchCV(BaseSearchCV):
         kind = type_of_target(y)
         return np.asarray(y).ravel() if kind in ("binary", "multiclass") else None
 
-    def _seed(self, journal: Journal | None) -> int:
-        """Frozen at the start of ``fit``; an int draws what RandomizedSearchCV draws with it."""
-        if isinstance(self.random_state, Integral):
-            return int(self.random_state)
-        if journal is not None and journal.seed is not None:
-            return journal.seed
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
     def _space(self) -> spaces.Space:
         given = [s for s in (self.param_distributions, self.param_grid) if s is not None]
         if len(given) != 1:
@@ -413,6 +419,16 @@ class _HalvingSearchCV(BaseSearchCV):
                 "of the space, since the rungs set it, or take another resource"
             )
         return given[0]
+
+    def _starting_points(self) -> list[dict[str, Any]]:
+        points = list(self.starting_points or [])
+        for point in points:
+            if not isinstance(point, dict) or self.resource in point:
+                raise ValueError(
+                    f"starting_points has {point!r}; each must be a dict of parameters, without "
+                    f"the resource {self.resource!r}"
+                )
+        return points
 
     def _check_candidates(self, candidates: list[dict[str, Any]]) -> None:
         """Try to set the parameters: one candidate for each set of names and types, since a
@@ -437,19 +453,6 @@ class _HalvingSearchCV(BaseSearchCV):
             bottom = schedules.auto_min_resources(top, least, self.factor, len(steps), deep)
         schedules.check_amounts(top, bottom, self.factor)
         return schedules.ladder(top, bottom, self.factor, steps)
-
-    def _rule(self, levels: tuple[Level, ...]) -> Callable[[int | None], Schedule]:
-        """From a number of candidates to the brackets that they fill."""
-        schedule = self.schedule
-        if isinstance(schedule, str):
-            rule = type(self)._rules[schedule]
-            return lambda n: rule(levels, self.factor, n)
-        if schedule.levels[-1] != levels[-1]:
-            raise ValueError(
-                f"schedule ends on {schedule.levels[-1]}, and full resource is {levels[-1]} here; "
-                "make its brackets on the levels of plan(X, y)"
-            )
-        return lambda n: schedule
 
     def _warn_about_unused(self, levels: tuple[Level, ...], schedule: Schedule) -> None:
         """Say so where candidates are too few for what was asked for."""
@@ -481,17 +484,6 @@ class _HalvingSearchCV(BaseSearchCV):
                 f'{self.resource!r}; pass continue_training="auto" to start from scratch on '
                 "every rung, or teach it with skhalving.register_continuation"
             )
-
-    def _max_seconds(self) -> float:
-        if self.max_time is None:
-            return inf
-        limit: Any = self.max_time
-        if isinstance(limit, np.timedelta64):
-            limit = limit.astype("timedelta64[us]").item()
-        seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
-        if not seconds > 0:
-            raise ValueError(f"max_time={self.max_time!r} must be above 0 seconds, or None")
-        return float(seconds)
 
     def _describe(self, checked: _Checked) -> None:
         """What is known before the race; nothing is left of an earlier fit."""
@@ -525,27 +517,8 @@ class _HalvingSearchCV(BaseSearchCV):
             "schedule": str(self.schedule),
             "min_resources": str(self.min_resources),
             "max_resources": self.max_resources_,
-            "n_candidates": len(checked.candidates),
+            "n_candidates": len(checked.candidates) - len(self.starting_points or []),
         }
-
-    def _known(
-        self, journal: Journal, candidates: list[dict[str, Any]]
-    ) -> tuple[list[str], dict[Task, Outcome]]:
-        """The candidates' texts, by which the journal tells them apart, and what it knows."""
-        texts = [stable(params) for params in candidates]
-        first_like = spaces.first_like(candidates)
-        if len(set(texts)) < len(set(first_like)):
-            raise ValueError(
-                "a journal cannot tell some of the candidates apart, since their parameters read "
-                "the same; give them a repr that differs, or pass journal=None"
-            )
-        number = dict(zip(texts, first_like, strict=True))
-        known = {
-            Task(number[record.text], record.fold, record.amount): record.outcome
-            for record in journal.known()
-            if record.text in number
-        }
-        return texts, known
 
     # -- 3. the race ----------------------------------------------------------------------------
 
@@ -623,7 +596,7 @@ class _HalvingSearchCV(BaseSearchCV):
         _raise_or_warn_about([known[task] for task in sorted(evaluated)], self.error_score)
         self._tabulate(race, work, known)
         if not whole:
-            self._warn_about_time(race)
+            warnings.warn(time_over(self.max_time, race, self.resource), UserWarning, stacklevel=4)
         if faults := {o.fault for o in known.values() if o.fault}:
             warnings.warn(
                 "The search did without some of what its evaluations leave for one another: "
@@ -631,19 +604,6 @@ class _HalvingSearchCV(BaseSearchCV):
                 UserWarning,
                 stacklevel=4,
             )
-
-    def _warn_about_time(self, race: Race) -> None:
-        levels = race.schedule.levels
-        planned = sum(race.schedule.candidates_at(i) for i in range(len(levels)))
-        top = max(trial.level for trial in race.scores)
-        amount, n_folds = levels[top]
-        warnings.warn(
-            f"max_time={self.max_time} was reached: {planned - len(race.scores)} of {planned} "
-            f"trials were not run; the best is of level {top + 1} of {len(levels)}, with "
-            f"{self.resource}={amount} and {n_folds} fold{'s'[: n_folds > 1]}",
-            UserWarning,
-            stacklevel=5,
-        )
 
     def _steering_metric(self, scores: Mapping[str, float]) -> str:
         """The metric that the race is run by; those of a callable are known only by now."""
@@ -826,6 +786,12 @@ class HyperbandSearchCV(_HalvingSearchCV):
         How many candidates start with how much, and how many are kept at each step. "hedged": a
         gentle first cut and at least two finalists, in two brackets. "published": Algorithm 1 of
         the paper. A :class:`Schedule` of your own, on the levels of :meth:`plan`, runs as it is.
+
+    starting_points : list of dict, default=None
+        Parameters that are scored first of all, with full resource on all folds, so that the answer
+        is never worse than what you had: ``{}`` is the estimator as it was given. They stand in
+        ``cv_results_`` as a bracket of their own, are not among ``n_candidates``, and may be added
+        to when a journal is resumed.
 
     folds : {"grow", "all"}, default="grow"
         "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
@@ -1013,6 +979,12 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         gentle first cut and at least two finalists, in one bracket. "published": one in
         ``factor`` is kept at every step. A :class:`Schedule` of your own, on the levels of
         :meth:`plan`, runs as it is.
+
+    starting_points : list of dict, default=None
+        Parameters that are scored first of all, with full resource on all folds, so that the answer
+        is never worse than what you had: ``{}`` is the estimator as it was given. They stand in
+        ``cv_results_`` as a bracket of their own, are not among ``n_candidates``, and may be added
+        to when a journal is resumed.
 
     folds : {"grow", "all"}, default="grow"
         "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from itertools import islice
+from numbers import Integral
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
+from sklearn.utils import check_random_state
 
-from skhalving.schedule import Schedule
+from skhalving.schedule import Bracket, Schedule
 
 Space = Mapping[str, Any] | list[Mapping[str, Any]]
 
@@ -51,6 +53,28 @@ def fill(
         # bracket keeps the grid's order, as GridSearchCV does.
         candidates = [candidates[i] for i in rng.permutation(len(candidates))]
     return candidates, schedule
+
+
+def with_starting_points(
+    candidates: list[Any], schedule: Schedule, points: Sequence[Any]
+) -> tuple[list[Any], Schedule]:
+    """The same and, numbered after them, starting points: a last bracket of one rung, the highest.
+
+    So they are scored with full resource on all folds, and have no part in what others race for.
+    """
+    if not points:
+        return candidates, schedule
+    bracket = Bracket.on(schedule.levels, len(points))
+    return [*candidates, *points], Schedule(schedule.levels, (*schedule.brackets, bracket))
+
+
+def frozen_seed(random_state: Any, known: int | None = None) -> int:
+    """The seed of a search: an int itself, else that of its journal, else a draw."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    if known is not None:
+        return known
+    return int(check_random_state(random_state).randint(2**31 - 1))
 
 
 def draw(

@@ -13,6 +13,7 @@ from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import GroupKFold, KFold
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
+from skhalving.pace import seconds_of
 
 X = np.arange(80.0).reshape(40, 2)
 y = np.arange(40) % 2
@@ -226,7 +227,8 @@ def test_scores_that_are_no_floats(tmp_path, answer, score, with_journal):
 @pytest.mark.parametrize("limit", [np.timedelta64(1, "h"), np.timedelta64(3_600_000_000, "us")])
 def test_max_time_of_numpy(limit, recwarn):
     """An hour is an hour in any unit."""
-    assert hyperband(max_time=limit)._max_seconds() == 3600.0
+    assert seconds_of(limit) == 3600.0
+    hyperband(max_time=limit).plan(X, y)
 
 
 def test_nearest_names_of_a_nested_parameter():

@@ -21,7 +21,8 @@ from strategies import ladders
 
 import skhalving.functions
 import skhalving.search
-from skhalving import hyperband, hyperband_schedule, successive_halving
+from skhalving import Bracket, Schedule, hyperband, hyperband_schedule, successive_halving
+from skhalving.journal import Journal
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -322,3 +323,91 @@ def test_counting_ones_at_equal_budget():
             regrets[name].append(regret)
     means = {name: np.mean(values) for name, values in regrets.items()}
     assert max(means["hyperband"], means["successive halving"]) < means["random search"]
+
+
+# -- journals, limits, schedules ---------------------------------------------------------------
+
+
+def quadratic(configuration, resource):
+    return (configuration["x"] - 2) ** 2 + 1 / resource
+
+
+@pytest.mark.parametrize("random_state", [3, None])
+def test_a_journal_answers_what_was_done(tmp_path, random_state, monkeypatch):
+    """Run again, nothing is called; cut in half, only what is missing is, with the same result."""
+    path, options = tmp_path / "journal", {"max_resources": 27, "random_state": random_state}
+    written = Journal.write
+    n_written = []
+    monkeypatch.setattr(Journal, "write", lambda *a: (n_written.append(1), written(*a)))
+    first = hyperband(quadratic, SPACE, journal=path, **options)
+    assert len(n_written) == first.schedule.n_fits
+    again = hyperband(quadratic, SPACE, journal=path, **options)
+    assert len(n_written) == first.schedule.n_fits
+    assert without_seconds(again) == without_seconds(first)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: len(lines) // 2]))
+    half = hyperband(quadratic, SPACE, journal=path, **options)
+    assert without_seconds(half) == without_seconds(first)
+    assert path.read_bytes().count(b"\n") == len(lines)
+
+
+def test_a_journal_of_another_objective_is_refused(tmp_path):
+    """It names what differs, and leaves the file as it was."""
+    path = tmp_path / "journal"
+    successive_halving(lambda x, resource: x, range(9), max_resources=9, journal=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"(?s)another search.*objective"):
+        successive_halving(lambda x, resource: x + 1, range(9), max_resources=9, journal=path)
+    assert path.read_bytes() == before
+
+
+def test_a_resumed_rung_has_no_state(tmp_path):
+    """States are not in a journal: what is promoted after a resumption starts with None, and is
+    given the whole amount."""
+    path, seen = tmp_path / "journal", []
+
+    def objective(x, resource, state):
+        seen.append((resource, state))
+        if len(seen) == 11:
+            raise KeyboardInterrupt
+        return x, resource
+
+    def search():
+        return successive_halving(objective, range(9), max_resources=9, stateful=True, journal=path)
+
+    with pytest.raises(KeyboardInterrupt):
+        search()
+    assert seen[9] == (3, 1)
+    result = search()
+    assert [state for amount, state in seen[11:] if amount == 3] == [None, None]
+    assert result.best_configuration == 0
+
+
+def test_max_time_of_a_function():
+    """Nothing starts after it; at least one configuration is evaluated; a warning says the rest."""
+    calls = []
+
+    def objective(x, resource):
+        calls.append(x)
+        return x
+
+    with pytest.warns(UserWarning, match=r"max_time=1e-09 was reached: 12 of 13 trials"):
+        result = successive_halving(objective, range(9), max_resources=9, max_time=1e-9)
+    assert (result.best_configuration, result.best_resource) == (0, 1)
+    assert calls == [0]
+    with pytest.raises(ValueError, match="max_time=0 must be above"):
+        successive_halving(objective, range(9), max_resources=9, max_time=0)
+
+
+def test_schedules_of_functions():
+    """A rule by name, or brackets of one's own; another name is an error that lists them."""
+    hedged = hyperband(quadratic, SPACE, max_resources=27, schedule="hedged", random_state=0)
+    assert hedged.schedule == hyperband_schedule(27, schedule="hedged")
+    levels = hedged.schedule.levels
+    mine = Schedule(levels, [Bracket.on(levels, 6, 4, 2, 2)])
+    assert hyperband(quadratic, SPACE, max_resources=27, schedule=mine).schedule == mine
+    assert successive_halving(lambda x, r: x, range(6), max_resources=27, schedule=mine)
+    with pytest.raises(ValueError, match="schedule has 6 candidates, and there are 5"):
+        successive_halving(lambda x, r: x, range(5), max_resources=27, schedule=mine)
+    with pytest.raises(ValueError, match=r"schedule='x' is unknown; give one of \['hedged'"):
+        hyperband(quadratic, SPACE, max_resources=27, schedule="x")
