@@ -364,23 +364,30 @@ def test_a_journal_of_another_objective_is_refused(tmp_path):
 def test_a_resumed_rung_has_no_state(tmp_path):
     """States are not in a journal: what is promoted after a resumption starts with None, and is
     given the whole amount."""
-    path, seen = tmp_path / "journal", []
-
-    def objective(x, resource, state):
-        seen.append((resource, state))
-        if len(seen) == 11:
-            raise KeyboardInterrupt
-        return x, resource
+    SEEN.clear()
 
     def search():
-        return successive_halving(objective, range(9), max_resources=9, stateful=True, journal=path)
+        return successive_halving(
+            interrupted, range(9), max_resources=9, stateful=True, journal=tmp_path / "journal"
+        )
 
     with pytest.raises(KeyboardInterrupt):
         search()
-    assert seen[9] == (3, 1)
+    assert SEEN[9] == (3, 1)
     result = search()
-    assert [state for amount, state in seen[11:] if amount == 3] == [None, None]
+    assert [state for amount, state in SEEN[11:] if amount == 3] == [None, None]
     assert result.best_configuration == 0
+
+
+SEEN = []
+
+
+def interrupted(x, resource, state):
+    """Its state is the resource; the eleventh call ends the script."""
+    SEEN.append((resource, state))
+    if len(SEEN) == 11:
+        raise KeyboardInterrupt
+    return x, resource
 
 
 def test_max_time_of_a_function():
