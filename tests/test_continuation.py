@@ -4,7 +4,6 @@ import glob
 import os
 import sys
 import tempfile
-from functools import partial
 
 import joblib
 import numpy as np
@@ -28,10 +27,8 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler, TargetEncoder
 from skhalving import (
     HyperbandSearchCV,
     SuccessiveHalvingSearchCV,
-    families,
     register_continuation,
 )
-from skhalving.families import find
 from skhalving.store import Store
 
 X, y = load_digits(return_X_y=True)
@@ -79,9 +76,7 @@ def grow_counting(model, done, amount, X, y):
 
 @pytest.fixture
 def counting(monkeypatch):
-    """Counting registered for one test, with its count at zero."""
-    monkeypatch.setattr(families, "FAMILIES", {})
-    monkeypatch.setattr("skhalving.search.FAMILIES", families.FAMILIES)
+    """Counting registered, with its count at zero."""
     register_continuation(Counting, "n_steps", grow_counting)
     monkeypatch.setattr(Counting, "steps", 0)
 
@@ -98,9 +93,8 @@ def columns(search):
 @pytest.mark.parametrize(
     ("continue_training", "units"), [("auto", 1581), (True, 1581), (False, 1902)]
 )
-def test_units_of_full_hyperband(counting, monkeypatch, continue_training, units):
+def test_units_of_full_hyperband(counting, continue_training, units):
     """R=81, factor 3: 1581 steps a fold where training goes on, 1902 from scratch."""
-    monkeypatch.setattr("skhalving.search.find", partial(find, families=families.FAMILIES))
     search = HyperbandSearchCV(
         Counting(),
         {"quality": uniform()},

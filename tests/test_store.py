@@ -3,6 +3,12 @@
 import os
 import pickle
 import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -208,3 +214,57 @@ def test_the_folder_goes_with_the_search():
         assert os.stat(folder).st_mode & 0o77 == 0
     assert not os.path.exists(folder)
     assert not found.any()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a process cannot be looked for there")
+def test_folders_of_killed_processes_go_with_the_next_search(tmp_path, monkeypatch):
+    """The next folder sweeps those of processes of this machine that are gone, and no others."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = socket.gethostname()
+    for name in (f"{here}-{gone.pid}-x", f"{here}-{os.getpid()}-x", f"elsewhere-{gone.pid}-x", "x"):
+        (tmp_path / f"skhalving-{name}" / "models").mkdir(parents=True)
+    with temporary_folder() as folder:
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+        left = {path.name for path in tmp_path.iterdir()} - {os.path.basename(folder)}
+    assert left == {
+        f"skhalving-{here}-{os.getpid()}-x",
+        f"skhalving-elsewhere-{gone.pid}-x",
+        "skhalving-x",
+    }
+
+
+def test_a_class_of_the_script_stays_the_one_that_it_is(tmp_path):
+    """Models go on between levels in the script's own process: the class of the script keeps its
+    methods, and what these append to a list of the script is in that list."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import numpy as np
+            from sklearn.ensemble import RandomForestClassifier
+            from skhalving import SuccessiveHalvingSearchCV
+
+            scored = []
+
+            class Forest(RandomForestClassifier):
+                def score(self, X, y):
+                    scored.append(len(self.estimators_))
+                    return super().score(X, y)
+
+            score = Forest.score
+            X, y = np.random.RandomState(0).normal(size=(90, 3)), np.arange(90) % 2
+            search = SuccessiveHalvingSearchCV(
+                Forest(random_state=0), {"max_depth": list(range(1, 10))}, cv=2,
+                resource="n_estimators", max_resources=9, min_resources=1,
+            ).fit(X, y)
+            assert search.all_cv_results_["continued"].any()
+            assert Forest.score is score
+            assert len(scored) == search.n_fits_, (len(scored), search.n_fits_)
+            search.score(X, y)
+            assert len(scored) == search.n_fits_ + 1
+            """
+        )
+    )
+    subprocess.run([sys.executable, script], check=True, timeout=120)
