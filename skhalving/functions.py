@@ -26,7 +26,7 @@ from skhalving import schedule as plans
 from skhalving import space as spaces
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace
-from skhalving.progress import Cleaner, Log, Watcher
+from skhalving.progress import Cleaner, Log, OnResult, Watcher
 from skhalving.race import Race, Trial
 from skhalving.schedule import Schedule
 from skhalving.store import Store, temporary_folder
@@ -112,6 +112,7 @@ def successive_halving(
     stateful: bool = False,
     n_jobs: int | None = None,
     verbose: int = 0,
+    on_result: Callable[[dict[str, Any]], object] | None = None,
 ) -> Result:
     """Try all configurations with little, and the best of them with more, up to the maximum.
 
@@ -149,6 +150,10 @@ def successive_halving(
 
     verbose : int, default=0
         Above 0, print a line a level.
+
+    on_result : callable, default=None
+        Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
+        ``params`` is the configuration, ``fold`` is 0.
 
     Returns
     -------
@@ -191,7 +196,9 @@ def successive_halving(
         raise ValueError("configurations is empty; give at least one")
     levels = plans.ladder(max_resources, min_resources, factor)
     schedule = plans.published_bracket(levels, factor, len(configurations))
-    return _search(objective, stateful, configurations, schedule, maximize, n_jobs, verbose)
+    return _search(
+        objective, stateful, configurations, schedule, maximize, n_jobs, verbose, on_result
+    )
 
 
 def hyperband(
@@ -207,6 +214,7 @@ def hyperband(
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int = 0,
+    on_result: Callable[[dict[str, Any]], object] | None = None,
 ) -> Result:
     """Run successive halving from every amount to start with: many with little, few with much.
 
@@ -251,6 +259,10 @@ def hyperband(
 
     verbose : int, default=0
         Above 0, print a line a level.
+
+    on_result : callable, default=None
+        Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
+        ``params`` is the configuration, ``fold`` is 0.
 
     Returns
     -------
@@ -302,7 +314,9 @@ def hyperband(
         configurations, schedule = spaces.fill(
             lambda n: plans.published(levels, factor, n), space, wanted, rng
         )
-    return _search(objective, stateful, configurations, schedule, maximize, n_jobs, verbose)
+    return _search(
+        objective, stateful, configurations, schedule, maximize, n_jobs, verbose, on_result
+    )
 
 
 @dataclass(frozen=True)
@@ -377,6 +391,7 @@ def _search(
     maximize: bool,
     n_jobs: int | None,
     verbose: int,
+    on_result: Callable[[dict[str, Any]], object] | None,
 ) -> Result:
     race, pace, sign = Race(schedule), Pace(), 1 if maximize else -1
     known: dict[Task, Outcome] = {}
@@ -387,6 +402,8 @@ def _search(
         watchers: list[Watcher] = [Cleaner(store, range(len(configurations)))]
         if verbose > 0:
             watchers.append(Log(race, pace, "resource", sign))
+        if on_result is not None:
+            watchers.append(OnResult(on_result, configurations, race, pace, sign))
         try:
             run(race, work, known, watchers, pace, n_jobs=n_jobs)
         except KeyboardInterrupt as stop:
