@@ -10,7 +10,7 @@ import skhalving
 PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
-    "__init__", "search", "functions", "display", "loop", "evaluate", "results", "engines",
+    "__main__", "__init__", "search", "display", "trackers", "trials", "functions", "loop", "evaluate", "results", "engines",
     "progress", "pace", "journal", "fingerprint", "store", "timeout", "continuation", "families",
     "resource", "space", "sklearn_private", "race", "schedule", "task",
 ]  # fmt: skip
