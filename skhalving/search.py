@@ -66,6 +66,7 @@ from skhalving.sklearn_private import (
 from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
+from skhalving.unlogged import unlogged
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
 
@@ -574,7 +575,8 @@ class _HalvingSearchCV(BaseSearchCV):
         """To its end, or its time limit; whatever stops it, ``cv_results_`` has what is known."""
         parallel = {"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch}
         try:
-            whole = run(race, work, known, watchers, pace, **parallel)
+            with unlogged():
+                whole = run(race, work, known, watchers, pace, **parallel)
         except BaseException:
             if race.scores:
                 self._tabulate(race, work, known)
