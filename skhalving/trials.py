@@ -299,7 +299,7 @@ def agreement(trials: Trials) -> dict[str, np.ndarray]:
         both = np.isfinite(lower) & np.isfinite(upper)
         pair, n = np.array([lower[both], upper[both]]), int(both.sum())
         correlation = low = high = cut = np.nan
-        if n >= 4:
+        if n >= 4 and np.ptp(pair, axis=1).all():
             picks = np.random.RandomState(0).randint(n, size=(1000, n))
             correlation = _spearman(pair[:, np.newaxis])[0]
             low, high = np.nanquantile(_spearman(pair[:, picks]), [0.05, 0.95])

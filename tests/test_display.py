@@ -13,11 +13,12 @@ from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, hyperband_schedule
-from skhalving.display import HalvingDisplay
+from skhalving.display import COLOURS, HalvingDisplay
 from skhalving.race import Race
 from skhalving.schedule import ladder, published, published_bracket
 
-KINDS = ["scores", "schedule", "time"]
+KINDS = ["scores", "schedule", "time", "parameters"]
+ONE_AXES = KINDS[:3]
 X, Y = load_iris(return_X_y=True)
 SPACE = {"C": loguniform(1e-3, 1e3)}
 
@@ -62,6 +63,7 @@ def raced(schedule, *, maximize=True, fail=(), far=()):
     return SimpleNamespace(
         schedule=schedule,
         history=history,
+        configurations=[{"x": c, "kind": "ab"[c % 2]} for c in range(schedule.n_candidates)],
         best_score=best,
         best_resource=amount,
         maximize=maximize,
@@ -80,9 +82,9 @@ def test_draws_a_search_and_keeps_what_it_drew(search, kind):
     figure.draw_without_rendering()
     assert display.ax_ is ax
     assert display.figure_ is figure
-    assert set(display.lines_) <= set(ax.lines)
+    assert set(display.lines_) <= {line for panel in figure.axes for line in panel.lines}
     assert display.lines_
-    assert ax.get_xlabel()
+    assert ax.get_xlabel() or display.panels_
 
 
 def test_makes_its_own_figure_and_draws_again(search):
@@ -120,6 +122,8 @@ def test_winner_is_the_search_s_with_the_spread_of_its_folds(search):
     winner = display.lines_[-1]
     assert winner.get_marker() == "*"
     assert winner.get_ydata()[winner.get_markevery()] == [search.best_score_]
+    bracket = search.cv_results_["bracket"][search.best_index_]
+    assert winner.get_markerfacecolor() == COLOURS[bracket]
     std = search.cv_results_["std_test_score"][search.best_index_]
     assert f"winner {search.best_score_:.4g} ± {std:.2g}" in labels(display.ax_)
     assert len(display.ax_.containers) == 1
@@ -131,17 +135,18 @@ def test_levels_on_the_axis_tell_amount_and_folds(search):
     ticks = [tick.get_text() for tick in ax.get_xticklabels()]
     expected = ["16\n1 fold", "50\n1 fold", "150\n1 fold", "150\n5 folds"]
     assert ticks == expected[-len(ticks) :]
-    assert ax.get_xlabel() == "n_samples"
+    assert ax.get_xlabel().splitlines()[0] == "n_samples"
 
 
 def test_metric_is_that_of_refit_unless_named(several):
     """With several metrics the axis shows the refit metric, or the one asked for."""
     shown = HalvingDisplay.from_estimator(several)
     assert shown.ax_.get_ylabel() == "balanced_accuracy"
-    assert np.array_equal(shown.score, several.cv_results_["mean_test_balanced_accuracy"])
+    assert np.array_equal(shown.score, several.all_cv_results_["mean_test_balanced_accuracy"])
     other = HalvingDisplay.from_estimator(several, metric="accuracy")
-    assert np.array_equal(other.score, several.cv_results_["mean_test_accuracy"])
-    assert other.best_index == several.best_index_
+    assert np.array_equal(other.score, several.all_cv_results_["mean_test_accuracy"])
+    at_best = several.all_cv_results_["params"][other.best_index]
+    assert at_best == several.best_params_
 
 
 def test_without_refit_the_best_in_the_metric_wins():
@@ -154,7 +159,7 @@ def test_without_refit_the_best_in_the_metric_wins():
         random_state=0,
     ).fit(X, Y)
     display = HalvingDisplay.from_estimator(search, metric="f1_macro")
-    assert search.cv_results_["rank_test_f1_macro"][display.best_index] == 1
+    assert display.score[display.best_index] == search.cv_results_["mean_test_f1_macro"].max()
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -172,7 +177,7 @@ def test_best_so_far_is_on_the_better_side(maximize, plan):
 def test_time_counts_kept_folds_once(search):
     """The seconds add up to those of every fit that was made, a kept fold only once."""
     display = HalvingDisplay.from_estimator(search, kind="time")
-    results = search.cv_results_
+    results = search.all_cv_results_
     cost = (results["mean_fit_time"] + results["mean_score_time"]) * results["n_folds"]
     top = dict(zip(results["candidate"], cost, strict=True))
     at_full = results["n_resources"] == search.max_resources_
@@ -211,7 +216,7 @@ def test_draws_when_nothing_reached_the_top(kind):
     assert result.history["n_resources"][display.best_index] == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_AXES)
 @pytest.mark.parametrize("size", [(4, 3), (10, 6)])
 @pytest.mark.parametrize("n_candidates", [10, 1000])
 def test_nothing_covers_anything(kind, size, n_candidates):
@@ -236,7 +241,7 @@ def test_nothing_covers_anything(kind, size, n_candidates):
 
 def test_errors_name_the_value_and_the_remedy(search):
     """A wrong kind or metric and an unfitted search say what to do."""
-    with pytest.raises(ValueError, match=r"kind='pie' is unknown; give 'scores', 'schedule' or"):
+    with pytest.raises(ValueError, match=r"kind='pie' is unknown; give 'scores', 'schedule',"):
         HalvingDisplay.from_estimator(search, kind="pie")
     with pytest.raises(ValueError, match=r"metric='auc' is not in .*; give one of 'score'"):
         HalvingDisplay.from_estimator(search, metric="auc")
