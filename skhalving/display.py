@@ -481,38 +481,41 @@ class HalvingDisplay(Trials):
 
 
 def _crowded(scores: np.ndarray, maximize: bool) -> tuple[float, float] | None:
-    """The bound that the better half of the scores crowd against, and the distance from it at which
-    a score on it is drawn; None if they do not crowd."""
+    """The bound that the better half of the scores crowd against, and the distance from it of the
+    closest that is not on it; None if they do not crowd."""
     bound = float(maximize and bool((scores > 0).any()))
     gaps = bound - scores if maximize else scores
     if not (gaps > 0).any() or gaps.min() < 0:
         return None
-    floor = gaps[gaps > 0].min() / 2
-    linear, spread = (
+    closest = gaps[gaps > 0].min()
+    ends = np.quantile(gaps, [0, 0.5, 1])
+    shares = [
         (half - best) / (worst - best) if worst > best else 1
-        for best, half, worst in (
-            np.quantile(place, [0, 0.5, 1]) for place in (gaps, np.log(np.maximum(gaps, floor)))
-        )
-    )
-    return (bound, floor) if linear < 0.25 and spread > 2 * linear else None
+        for best, half, worst in (ends, np.log(np.maximum(ends, closest / 2)))
+    ]
+    return (bound, closest) if shares[0] < 0.25 and shares[1] > 2 * shares[0] else None
 
 
-def _spread(ax: Any, scores: np.ndarray, bound: float, floor: float, sign: int) -> None:
-    """An axis that is logarithmic in the distance from a bound; its ticks say the scores."""
+def _spread(ax: Any, scores: np.ndarray, bound: float, closest: float, sign: int) -> None:
+    """An axis that is logarithmic in the distance from a bound, and linear closer to the bound than
+    the closest score; its ticks say the scores."""
 
     def forward(score: np.ndarray) -> np.ndarray:
-        return -sign * np.log(np.maximum(sign * (bound - score), floor))
+        gap = sign * (bound - score) / closest
+        return -sign * np.where(gap > 1, np.log(np.maximum(gap, 1)), gap - 1)
 
     def inverse(place: np.ndarray) -> np.ndarray:
-        return bound - sign * np.exp(-sign * place)
+        gap = -sign * place
+        return bound - sign * closest * np.where(gap > 0, np.exp(np.maximum(gap, 0)), gap + 1)
 
     ax.set_yscale("function", functions=(forward, inverse))
     ends = forward(np.array([scores.min(), scores.max()]))
     low, high = inverse(ends + 0.06 * (ends[1] - ends[0]) * np.array([-1, 1]))
     ax.set_ylim(low, high)
-    first, last = np.log10(np.sort(np.abs(bound - np.array([low, high]))))
+    first, last = np.log10([closest, max(abs(bound - low), abs(bound - high))])
     powers = 10.0 ** np.arange(np.floor(first), last + 1)
-    ticks = bound - sign * np.outer(powers, [1, 2, 5] if last - first < 3 else [1]).ravel()
+    gaps = [0, *np.outer(powers, [1, 2, 5] if last - first < 3 else [1]).ravel()]
+    ticks = bound - sign * np.array(gaps)
     ticks = ticks[(low <= ticks) & (ticks <= high)]
     ax.set_yticks(ticks, [f"{tick:.7g}" for tick in ticks])
     ax.minorticks_off()

@@ -93,5 +93,5 @@ def _distribution(values: Values) -> Any:
         return CategoricalDistribution(values.labels)
     low, high = values.x.min(), values.x.max()
     if values.are_whole:
-        return IntDistribution(int(low), int(high), log=values.is_log and low >= 1)
+        return IntDistribution(int(low), int(high), log=values.is_log)
     return FloatDistribution(low, high, log=values.is_log)

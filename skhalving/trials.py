@@ -225,10 +225,12 @@ class Values:
         What they were drawn from is not always known: a journal does not hold it."""
         if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
             return False
-        low, half, high = np.quantile(self.x, [0, 0.5, 1])
-        return abs(np.log(half**2 / (low * high))) / np.log(high / low) < abs(
-            2 * half - low - high
-        ) / (high - low)
+
+        def off_centre(x: np.ndarray) -> Any:
+            low, half, high = np.quantile(x, [0, 0.5, 1])
+            return abs(2 * half - low - high) / (high - low)
+
+        return bool(off_centre(np.log(self.x)) < off_centre(self.x))
 
     def explained(self, places: np.ndarray) -> float:
         """The share of the variance of the candidates' places that lies between its values, in five
@@ -307,7 +309,7 @@ def agreement(trials: Trials) -> dict[str, np.ndarray]:
             cut = 1 - np.isin(top, below).mean()
         rows.append((*trials.schedule.levels[level], n, correlation, low, high, cut))
     names = ("n_resources", "n_folds", "n_candidates", "correlation", "low", "high", "cut")
-    return dict(zip(names, map(np.array, zip(*rows, strict=True)), strict=False))
+    return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
 
 
 def _is_number(value: Any) -> bool:

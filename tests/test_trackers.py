@@ -69,7 +69,8 @@ for auto, inside, n_jobs in itertools.product([None, {}, {"silent": True}], [Fal
     every = {k: search.all_cv_results_[k].tolist()
              for k in ("candidate", "n_resources", "mean_test_score", "level")}
     print("@", json.dumps({
-        "auto": auto, "inside": inside, "saves": saves, "runs": runs, "n_models": len(models), "every": every,
+        "auto": auto, "inside": inside, "saves": saves, "runs": runs, "n_models": len(models),
+        "every": every,
         "best": search.best_params_, "best_score": search.best_score_,
         "params": search.all_cv_results_["params"]}))
 """
