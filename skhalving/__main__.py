@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def table(path: str, metric: str | None = None) -> str:
         f"level  {trials.resource_name:>14}  folds  candidates  evaluations  failed     seconds"
         "        best"
     ]
-    better = np.fmax if trials.maximize else np.fmin
+    better: Any = np.fmax if trials.maximize else np.fmin
     for level, at in enumerate(sorted({level for level, _ in outcomes})):
         amount, n_folds = trials.schedule.levels[level]
         here = trials.level == level
