@@ -31,8 +31,10 @@ autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
 # Every example is run, not only those named plot_*, and one that fails fails the build. Without
-# torch its example would exit, and take the whole build with it, so it is shown and not run.
-run_examples = r"\.py$" if find_spec("torch") else r"/(?!torch_)\w+\.py$"
+# torch its example would exit, and take the whole build with it, so it is shown and not run; so it
+# is with trackers.
+absent = [name for name in ("mlflow", "torch", "wandb") if not find_spec(name)]
+run_examples = rf"/(?!({'|'.join(absent)})_)\w+\.py$" if absent else r"\.py$"
 sphinx_gallery_conf = {
     "examples_dirs": "examples",
     "gallery_dirs": "auto_examples",

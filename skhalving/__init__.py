@@ -5,6 +5,8 @@ from skhalving.families import register_continuation
 from skhalving.functions import Result, hyperband, successive_halving
 from skhalving.schedule import Bracket, Level, Rung, Schedule, hyperband_schedule
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV
+from skhalving.trackers import to_optuna
+from skhalving.trials import rank_agreement
 
 __version__ = "0.1.0"
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "SuccessiveHalvingSearchCV",
     "hyperband",
     "hyperband_schedule",
+    "rank_agreement",
     "register_continuation",
     "successive_halving",
+    "to_optuna",
 ]

@@ -5,29 +5,30 @@ matplotlib is imported when something is drawn, not before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
-from skhalving.schedule import Schedule
+from skhalving.trials import Trials, Values, agreement
 
 # Okabe and Ito's palette without its yellow, which white paper swallows; black is the winner's.
 # Markers say the same again, for printers and for those who see no colours; one more than colours,
 # so that no pair of them comes again soon.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+KINDS = ("scores", "schedule", "time", "parameters")
+MOST_PANELS, MOST_LABELS = 12, 8
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class HalvingDisplay:
+class HalvingDisplay(Trials):
     """What a search by successive halving or Hyperband did, in one picture.
 
-    Use :meth:`from_estimator` for a fitted ``HyperbandSearchCV`` or ``SuccessiveHalvingSearchCV``
-    and :meth:`from_result` for what the plain functions return. All parameters are stored as
-    attributes.
+    Use :meth:`from_estimator` for a fitted ``HyperbandSearchCV`` or ``SuccessiveHalvingSearchCV``,
+    :meth:`from_result` for what the plain functions return, and :meth:`from_journal` for a search
+    that still runs. All parameters are stored as attributes.
 
     .. versionadded:: 0.1
 
@@ -39,6 +40,9 @@ class HalvingDisplay:
     bracket, level, candidate : ndarray of shape (n_trials,)
         Of each trial (one candidate on one rung): its bracket, its level on the ladder
         (``schedule.levels``, lowest first) and the candidate. In the order in which they ran.
+
+    params : sequence of dict of length n_trials
+        Of each trial: the configuration, without the resource.
 
     score, score_std : ndarray of shape (n_trials,)
         Mean and standard deviation over the folds used; NaN for a trial that failed.
@@ -61,7 +65,10 @@ class HalvingDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it was drawn.
+        Where it was drawn; with ``kind="parameters"`` what stands around the panels.
+
+    panels_ : list of matplotlib Axes
+        With ``kind="parameters"`` one for each parameter shown, else empty.
 
     figure_ : matplotlib Figure
         The figure of ``ax_``.
@@ -69,7 +76,7 @@ class HalvingDisplay:
     lines_ : list of matplotlib Artist
         With ``kind="scores"`` two a bracket (those who dropped out, those who did not), then the
         winner; with ``kind="schedule"`` one a bracket; with ``kind="time"`` one a bracket, then the
-        best so far.
+        best so far; with ``kind="parameters"`` the winner in each panel.
 
     Examples
     --------
@@ -81,21 +88,9 @@ class HalvingDisplay:
     >>> space = {"C": loguniform(1e-2, 1e2)}
     >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
     >>> display = HalvingDisplay.from_estimator(search)
-    >>> display.ax_.get_xlabel()
-    'n_samples'
+    >>> display.ax_.get_ylabel()
+    'accuracy'
     """
-
-    schedule: Schedule
-    bracket: np.ndarray
-    level: np.ndarray
-    candidate: np.ndarray
-    score: np.ndarray
-    score_std: np.ndarray
-    seconds: np.ndarray
-    best_index: int
-    maximize: bool = True
-    score_name: str = "score"
-    resource_name: str = "resource"
 
     @classmethod
     def from_estimator(
@@ -110,7 +105,7 @@ class HalvingDisplay:
         search : HyperbandSearchCV or SuccessiveHalvingSearchCV
             Fitted.
 
-        kind : {"scores", "schedule", "time"}, default="scores"
+        kind : {"scores", "schedule", "time", "parameters"}, default="scores"
             As in :meth:`plot`.
 
         metric : str, default=None
@@ -146,27 +141,7 @@ class HalvingDisplay:
         >>> [text.get_text() for text in display.ax_.texts]
         ['9', '3', '2']
         """
-        check_is_fitted(search, "cv_results_")
-        if not hasattr(search, "all_cv_results_"):
-            raise TypeError(
-                f"{type(search).__name__} has no rungs to draw; give a fitted HyperbandSearchCV or "
-                "SuccessiveHalvingSearchCV"
-            )
-        metric = _metric(search, metric)
-        results, at_top = search.all_cv_results_, search.cv_results_
-        # Rows come level by level, so those of the highest are the last.
-        first = len(results["params"]) - len(at_top["params"])
-        best = getattr(search, "best_index_", at_top[f"rank_test_{metric}"].argmin())
-        named = isinstance(search.scoring, str) and metric == "score"
-        return cls(
-            **_trials(search.schedule_, results),
-            score=results[f"mean_test_{metric}"],
-            score_std=results[f"std_test_{metric}"],
-            seconds=_seconds(results),
-            best_index=first + int(best),
-            score_name=search.scoring if named else metric,
-            resource_name=search.resource,
-        ).plot(ax, kind=kind)
+        return cls.of_search(search, metric).plot(ax, kind=kind)
 
     @classmethod
     def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> HalvingDisplay:
@@ -179,7 +154,7 @@ class HalvingDisplay:
         result : Result
             Of :func:`hyperband` or :func:`successive_halving`.
 
-        kind : {"scores", "schedule", "time"}, default="scores"
+        kind : {"scores", "schedule", "time", "parameters"}, default="scores"
             As in :meth:`plot`.
 
         ax : matplotlib Axes, default=None
@@ -205,15 +180,47 @@ class HalvingDisplay:
         >>> display.ax_.get_xlabel()
         'seconds of fitting and scoring, all levels'
         """
-        history, at_best = result.history, result.history["n_resources"] == result.best_resource
-        return cls(
-            **_trials(result.schedule, history),
-            score=history["score"],
-            score_std=np.zeros(len(history["score"])),
-            seconds=history["seconds"],
-            best_index=(at_best & (history["score"] == result.best_score)).argmax(),
-            maximize=result.maximize,
-        ).plot(ax, kind=kind)
+        return cls.of_result(result).plot(ax, kind=kind)
+
+    @classmethod
+    def from_journal(
+        cls, path: Any, *, kind: str = "scores", metric: str | None = None, ax: Any = None
+    ) -> HalvingDisplay:
+        """Draw what a journal knows, also of a search that still runs.
+
+        The file is read and nothing else: it needs no estimator, and disturbs nobody who writes.
+        What no evaluation has reached yet is not in the picture.
+
+        .. versionadded:: 0.1
+
+        Parameters
+        ----------
+        path : path-like
+            The journal.
+
+        kind : {"scores", "schedule", "time", "parameters"}, default="scores"
+            As in :meth:`plot`.
+
+        metric : str, default=None
+            One of the metrics of ``scoring``; None: the first.
+
+        ax : matplotlib Axes, default=None
+            As in :meth:`plot`.
+
+        Returns
+        -------
+        display : HalvingDisplay
+            Drawn.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is no journal, is damaged, has no evaluation yet or no such metric, or if there is
+            no such kind of picture.
+        """
+        return cls.of_journal(path, metric).plot(ax, kind=kind)
 
     def plot(self, ax: Any = None, *, kind: str = "scores") -> HalvingDisplay:
         """Draw.
@@ -226,14 +233,22 @@ class HalvingDisplay:
             Where to draw. None makes a figure. The legend stands above the axes: a figure of your
             own has room for it with ``layout="constrained"``.
 
-        kind : {"scores", "schedule", "time"}, default="scores"
+        kind : {"scores", "schedule", "time", "parameters"}, default="scores"
             ``"scores"``: a dot for each candidate on each level, with lines to the next level for
             those who were promoted; the winner with the spread of its folds (one standard
-            deviation). Levels are equally far apart, as on a logarithmic axis.
+            deviation). Levels are equally far apart, as on a logarithmic axis. Below stands how
+            each level's ranking agrees with the next one's (see :func:`rank_agreement`).
             ``"schedule"``: how many candidates each rung of each bracket has.
             ``"time"``: the scores of the highest level, and the best of them so far, against the
             seconds of all fits and scorings up to then, level by level; with several workers, less
-            time passed.
+            time passed. Scores of lower levels are faint.
+            ``"parameters"``: a panel for each parameter that was searched, at most 12, with a dot
+            for each candidate on the highest level that it reached; the darker, the higher the
+            level. The number in a title is the share of the candidates' ranking that the parameter
+            explains alone.
+
+            Where scores crowd below 1, or above or below 0, their axis is logarithmic in the
+            distance from there, which spreads the leaders.
 
         Returns
         -------
@@ -255,18 +270,20 @@ class HalvingDisplay:
         """
         import matplotlib.pyplot as plt
 
-        if kind not in ("scores", "schedule", "time"):
-            raise ValueError(f"kind={kind!r} is unknown; give 'scores', 'schedule' or 'time'")
-        self.ax_ = plt.subplots(layout="constrained")[1] if ax is None else ax
-        self.figure_ = self.ax_.figure
+        if kind not in KINDS:
+            raise ValueError(f"kind={kind!r} is unknown; give {', '.join(map(repr, KINDS))}")
+        self._is_own = ax is None
+        self.ax_: Any = plt.subplots(layout="constrained")[1] if ax is None else ax
+        self.figure_: Any = self.ax_.figure
         self.lines_: list[Any] = []
+        self.panels_: list[Any] = []
         getattr(self, f"_draw_{kind}")()
         return self
 
-    # -- the three pictures -------------------------------------------------------------------
+    # -- the four pictures --------------------------------------------------------------------
 
     def _draw_scores(self) -> None:
-        x, y, order = self._places(), self._near(), np.argsort(self.candidate, kind="stable")
+        x, y, order = self._across(), self._near(), np.argsort(self.candidate, kind="stable")
         arrived = np.isin(self.candidate, self.candidate[self.level == self.level.max()])
         size = np.clip(50 / np.sqrt(self.schedule.n_candidates), 3, 5)  # many dots are small ones
         for b in range(len(self.schedule)):
@@ -279,16 +296,22 @@ class HalvingDisplay:
                 self._line(ways[0], ways[1], label, **style)
         self._draw_winner(x, y)
         self._level_axis()
-        self._score_axis(y)
+        ranks = ", ".join(f"{r:.2f}" for r in agreement(self)["correlation"] if r == r)
+        if ranks:
+            self.ax_.set_xlabel(
+                f"{self.resource_name}\nrank correlation from level to level: {ranks}"
+            )
+        self._score_axis(self.ax_, y, np.nan_to_num(self.score_std[self.best_index]))
+        self._legend(self.ax_, y)
 
     def _draw_winner(self, x: np.ndarray, y: np.ndarray) -> None:
         best, std = self.best_index, np.where(self.score_std > 0, self.score_std, np.nan)
         way = self.candidate == self.candidate[best]
         spread = "" if np.isnan(std[best]) else f" ± {std[best]:.2g}"
-        star: dict[str, Any] = {"marker": "*", "ms": 12, "mec": "white", "markevery": [-1]}
-        style = {"color": self._ink(), "lw": 1.3, "capsize": 3, "zorder": 4, **star}
+        style = {"color": self._ink(), "lw": 1.3, "capsize": 3, "zorder": 4, "markevery": [-1]}
         label = f"winner {y[best]:.4g}{spread}"
-        self.lines_.append(self.ax_.errorbar(x[way], y[way], std[way], label=label, **style)[0])
+        bars = self.ax_.errorbar(x[way], y[way], std[way], label=label, **style, **self._star())
+        self.lines_.append(bars[0])
 
     def _draw_schedule(self) -> None:
         most = self.schedule.brackets[0].rungs[0].n_candidates
@@ -311,15 +334,78 @@ class HalvingDisplay:
         at_top = self.level == self.level.max()
         end, y = np.cumsum(self.seconds), self._near()
         for b in range(len(self.schedule)):
-            rows = at_top & (self.bracket == b)
-            self._line(end[rows], y[rows], f"bracket {b}", ls="", ms=5, **self._style(b))
+            for group, alpha, label in ((~at_top, 0.25, None), (at_top, 1, f"bracket {b}")):
+                rows = group & (self.bracket == b)
+                style = {"ls": "", "ms": 5, "alpha": alpha, **self._style(b)}
+                self._line(end[rows], y[rows], label, **style)
         best = (np.fmax if self.maximize else np.fmin).accumulate(y[at_top])
         until = [*end[at_top], end[-1]]  # the last one holds to the end of the search
         style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
         self._line(until, [*best, best[-1]], "best so far", **style)
-        self.ax_.axvline(0, color=self._ink(), lw=0.5)
+        ends = [0, *(end[self.level == level].max() for level in np.unique(self.level))]
+        for start, stop in list(pairwise(ends))[::2]:
+            self.ax_.axvspan(start, stop, color="0.5", alpha=0.1, lw=0, zorder=0)
+        self.ax_.set_xlim(0, 1.02 * end[-1])
         self.ax_.set_xlabel("seconds of fitting and scoring, all levels")
-        self._score_axis(y[at_top])
+        self._score_axis(self.ax_, y)
+        self._legend(self.ax_, y)
+
+    def _draw_parameters(self) -> None:
+        last, every = self.last(), {name: self.values(name) for name in self.names()}
+        explained = {
+            name: values.explained(self.places()) for name, values in every.items() if values.vary
+        }
+        if not explained:
+            raise ValueError("no parameter has two values in this search; there is nothing to draw")
+        shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
+        n_columns = min(4, len(shown)) if len(shown) != 6 else 3
+        n_rows = -(-len(shown) // n_columns)
+        if self._is_own:
+            self.figure_.set_size_inches(max(5, 2.6 * n_columns), 1 + 2.2 * n_rows)
+        self.ax_.set_axis_off()
+        grid = self.ax_.get_subplotspec().subgridspec(
+            n_rows + 1, n_columns, height_ratios=[0.1, *[1] * n_rows]
+        )
+        y = self._near()
+        for i, name in enumerate(shown):
+            first = self.panels_[0] if i else None
+            panel = self.figure_.add_subplot(grid[1 + i // n_columns, i % n_columns], sharey=first)
+            self.panels_.append(panel)
+            self._draw_panel(panel, every[name], y)
+            panel.set_title(f"{name}  {explained[name]:.2f}", fontsize="small")
+            panel.tick_params(labelleft=i % n_columns == 0, labelsize="small")
+        self._score_axis(self.panels_[0], y[last])
+        head = self.figure_.add_subplot(grid[0, :])
+        head.set_axis_off()
+        for level, name in enumerate(self._level_names()):
+            head.plot([], [], label=name.replace("\n", ", "), **self._shade(level))
+        head.plot([], [], ls="", label="winner", **self._star())
+        title = (
+            f"{len(shown)} of {len(explained)} parameters, each with the share of the ranking that "
+            "it explains"
+        )
+        self._legend(head, y[last], title=title, title_fontsize="small", alignment="left")
+
+    def _draw_panel(self, panel: Any, values: Values, y: np.ndarray) -> None:
+        """One parameter: those on higher levels stand above the others, and are darker."""
+        x = values.x
+        if values.labels is not None:
+            x = x + 0.6 * self._jitter(values.rows)
+            step = -(-len(values.labels) // MOST_LABELS)
+            texts = [text if len(text) < 14 else text[:12] + "…" for text in values.labels[::step]]
+            tilted = {"rotation": 30, "ha": "right"} if sum(map(len, texts)) > 20 else {}
+            panel.set_xticks(range(0, len(values.labels), step), texts, **tilted)
+        elif values.is_log:
+            panel.set_xscale("log")
+        for level in range(len(self.schedule.levels)):
+            here = self.level[values.rows] == level
+            panel.plot(x[here], y[values.rows[here]], **self._shade(level))
+        best = (
+            values.rows
+            == self.last()[self.candidate[self.last()] == self.candidate[self.best_index]]
+        )
+        self.lines_ += panel.plot(x[best], y[values.rows[best]], **self._star(), zorder=4)
+        panel.grid(axis="y", alpha=0.3)
 
     # -- what they share ----------------------------------------------------------------------
 
@@ -330,24 +416,40 @@ class HalvingDisplay:
         """Every bracket has its own colour and marker."""
         return {"color": COLOURS[b % len(COLOURS)], "marker": MARKERS[b % len(MARKERS)], "mew": 0}
 
+    def _star(self) -> dict[str, Any]:
+        """The winner: a star in the colour of its bracket, edged so that it stands out."""
+        colour = self._style(self.bracket[self.best_index])["color"]
+        return {"marker": "*", "ms": 15, "mfc": colour, "mec": self._ink(), "mew": 1}
+
+    def _shade(self, level: int) -> dict[str, Any]:
+        alpha = (level + 1) / len(self.schedule.levels)
+        size = np.clip(60 / np.sqrt(self.schedule.n_candidates), 2, 4)
+        return {"ls": "", "marker": "o", "ms": size, "mew": 0, "color": COLOURS[0], "alpha": alpha}
+
     def _ink(self) -> Any:
         """What text is written in: black, or light on a dark page."""
         return self.ax_.xaxis.label.get_color()
 
-    def _places(self) -> np.ndarray:
-        """Where trials stand on the axis of levels: brackets beside one another, and candidates
-        spread by the golden ratio, so that neighbours of any number keep apart."""
+    def _jitter(self, rows: Any = slice(None)) -> np.ndarray:
+        """-0.5 to 0.5 by the golden ratio, so that neighbours of any number keep apart."""
+        return (self.candidate[rows] * 0.618034) % 1 - 0.5
+
+    def _across(self) -> np.ndarray:
+        """Where trials stand on the axis of levels: brackets beside one another."""
         width = 0.76 / len(self.schedule)
         beside = self.bracket - (len(self.schedule) - 1) / 2
-        return self.level + width * (beside + 0.7 * ((self.candidate * 0.618034) % 1 - 0.5))
+        return self.level + width * (beside + 0.7 * self._jitter())
+
+    def _level_names(self) -> list[str]:
+        levels, with_folds = self.schedule.levels, self.schedule.levels[-1].n_folds > 1
+        return [f"{n}\n{k} fold{'s'[: k > 1]}" if with_folds else f"{n}" for n, k in levels]
 
     def _level_axis(self) -> None:
-        levels, with_folds = self.schedule.levels, self.schedule.levels[-1].n_folds > 1
-        for level in range(0, len(levels), 2):
+        names = self._level_names()
+        for level in range(0, len(names), 2):
             self.ax_.axvspan(level - 0.5, level + 0.5, color="0.5", alpha=0.1, lw=0, zorder=0)
-        names = [f"{n}\n{k} fold{'s'[: k > 1]}" if with_folds else f"{n}" for n, k in levels]
-        self.ax_.set_xticks(range(len(levels)), names, fontsize="small")
-        self.ax_.set_xlim(-0.5, len(levels) - 0.5)
+        self.ax_.set_xticks(range(len(names)), names, fontsize="small")
+        self.ax_.set_xlim(-0.5, len(names) - 0.5)
         self.ax_.set_xlabel(self.resource_name)
 
     def _near(self) -> np.ndarray:
@@ -359,44 +461,61 @@ class HalvingDisplay:
         fence = max(bad + 3 * (bad - good), loss[self.best_index]) if bad > good else np.inf
         return np.where(np.isfinite(loss) & (loss <= fence), self.score, np.nan)
 
-    def _score_axis(self, shown: np.ndarray) -> None:
+    def _score_axis(self, ax: Any, shown: np.ndarray, bar: float = 0.0) -> None:
+        """Named, and with room for what is shown and for the winner's bar."""
+        known = shown[np.isfinite(shown)]
+        if (crowded := _crowded(known, self.maximize)) is not None:
+            ends = np.append(known, self.score[self.best_index] + bar * np.array([-1, 1]))
+            _spread(ax, ends, *crowded, 1 if self.maximize else -1)
+        ax.set_ylabel(self.score_name)
+        ax.grid(axis="y", alpha=0.3)
+
+    def _legend(self, ax: Any, shown: np.ndarray, **title: Any) -> None:
+        """Above the axes, where it covers no data; a column has about 1.6 inches."""
         if n_out := np.isnan(shown).sum():
-            self.ax_.plot([], [], " ", label=f"{n_out} failed or off the axis")
-        self.ax_.set_ylabel(self.score_name)
-        self.ax_.grid(axis="y", alpha=0.3)
-        # Above the axes it covers no data; a column has about 1.6 inches.
-        columns = max(2, int(self.ax_.bbox.width / self.figure_.dpi / 1.6))
+            ax.plot([], [], " ", label=f"{n_out} failed or off the axis")
+        columns = max(2, int(ax.bbox.width / self.figure_.dpi / 1.6))
         above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": columns}
-        self.ax_.legend(fontsize="small", frameon=False, handlelength=1, columnspacing=1, **above)
+        style = {"fontsize": "small", "frameon": False, "handlelength": 1, "columnspacing": 1}
+        ax.legend(**style, **above, **title)
 
 
-def _metric(search: Any, metric: str | None) -> str:
-    """The metric asked for, or that of ``refit``, or the first."""
-    prefix = "mean_test_"
-    metrics = [name[len(prefix) :] for name in search.cv_results_ if name.startswith(prefix)]
-    if metric is None:
-        return search.refit if search.refit in metrics else metrics[0]
-    if metric not in metrics:
-        raise ValueError(
-            f"metric={metric!r} is not in the results of this search; give one of "
-            f"{', '.join(map(repr, metrics))}"
-        )
-    return metric
+def _crowded(scores: np.ndarray, maximize: bool) -> tuple[float, float] | None:
+    """The bound that the better half of the scores crowd against, and the distance from it of the
+    closest that is not on it; None if they do not crowd."""
+    bound = float(maximize and bool((scores > 0).any()))
+    gaps = bound - scores if maximize else scores
+    if not (gaps > 0).any() or gaps.min() < 0:
+        return None
+    closest = gaps[gaps > 0].min()
+    ends = np.quantile(gaps, [0, 0.5, 1])
+    shares = [
+        (half - best) / (worst - best) if worst > best else 1
+        for best, half, worst in (ends, np.log(np.maximum(ends, closest / 2)))
+    ]
+    return (bound, closest) if shares[0] < 0.25 and shares[1] > 2 * shares[0] else None
 
 
-def _trials(schedule: Schedule, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Who was where; all brackets end on the highest level."""
-    n_rungs = np.array([len(bracket.rungs) for bracket in schedule])
-    level = table["iter"] + len(schedule.levels) - n_rungs[table["bracket"]]
-    who = {name: table[name] for name in ("bracket", "candidate")}
-    return {"schedule": schedule, "level": level, **who}
+def _spread(ax: Any, scores: np.ndarray, bound: float, closest: float, sign: int) -> None:
+    """An axis that is logarithmic in the distance from a bound, and linear closer to the bound than
+    the closest score; its ticks say the scores."""
 
+    def forward(score: np.ndarray) -> np.ndarray:
+        gap = sign * (bound - score) / closest
+        return -sign * np.where(gap > 1, np.log(np.maximum(gap, 1)), gap - 1)
 
-def _seconds(results: Mapping[str, Any]) -> np.ndarray:
-    """What each trial cost; the folds it kept from the rung before were paid there."""
-    spent = (results["mean_fit_time"] + results["mean_score_time"]) * results["n_folds"]
-    seconds, paid = spent.copy(), dict[tuple[int, int], float]()
-    for i, who in enumerate(zip(results["candidate"], results["n_resources"], strict=True)):
-        seconds[i] -= paid.get(who, 0.0)
-        paid[who] = spent[i]
-    return seconds
+    def inverse(place: np.ndarray) -> np.ndarray:
+        gap = -sign * place
+        return bound - sign * closest * np.where(gap > 0, np.exp(np.maximum(gap, 0)), gap + 1)
+
+    ax.set_yscale("function", functions=(forward, inverse))
+    ends = forward(np.array([scores.min(), scores.max()]))
+    low, high = inverse(ends + 0.06 * (ends[1] - ends[0]) * np.array([-1, 1]))
+    ax.set_ylim(low, high)
+    first, last = np.log10([closest, max(abs(bound - low), abs(bound - high))])
+    powers = 10.0 ** np.arange(np.floor(first), last + 1)
+    gaps = [0, *np.outer(powers, [1, 2, 5] if last - first < 3 else [1]).ravel()]
+    ticks = bound - sign * np.array(gaps)
+    ticks = ticks[(low <= ticks) & (ticks <= high)]
+    ax.set_yticks(ticks, [f"{tick:.7g}" for tick in ticks])
+    ax.minorticks_off()

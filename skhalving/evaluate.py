@@ -24,6 +24,7 @@ from skhalving.sklearn_private import _check_method_params, _fit_and_score, _saf
 from skhalving.store import Store
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
+from skhalving.unlogged import unlogged
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Evaluate:
 
     def __call__(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
         try:
-            with self._quiet(task), self._limited(task):
+            with unlogged(), self._quiet(task), self._limited(task):
                 return self._evaluate(task, params, progress)
         except TimeoutError as error:
             if self.limit is None or self.options["error_score"] == "raise":

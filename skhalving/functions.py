@@ -31,7 +31,7 @@ from skhalving.fingerprint import stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace, seconds_of
-from skhalving.progress import Cleaner, Log, Recorder, Watcher, time_over
+from skhalving.progress import Cleaner, Log, OnResult, Recorder, Watcher, time_over
 from skhalving.race import Race, Trial
 from skhalving.schedule import Schedule
 from skhalving.store import Store, temporary_folder
@@ -121,6 +121,7 @@ def successive_halving(
     max_time: float | timedelta | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
+    on_result: Callable[[dict[str, Any]], object] | None = None,
 ) -> Result:
     """Try all configurations with little, and the best of them with more, up to the maximum.
 
@@ -176,6 +177,10 @@ def successive_halving(
     verbose : int, default=0
         Above 0, print a line a level.
 
+    on_result : callable, default=None
+        Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
+        ``params`` is the configuration, ``fold`` is 0.
+
     Returns
     -------
     result : Result
@@ -225,7 +230,15 @@ def successive_halving(
         )
     with _opened(journal) as book:
         search = _Search(
-            objective, stateful, maximize, n_jobs, verbose, starting_points or [], book, max_time
+            objective,
+            stateful,
+            maximize,
+            n_jobs,
+            verbose,
+            starting_points or [],
+            book,
+            max_time,
+            on_result,
         )
         return search.run(configurations, plan, 0)
 
@@ -247,6 +260,7 @@ def hyperband(
     n_jobs: int | None = None,
     random_state: Any = None,
     verbose: int = 0,
+    on_result: Callable[[dict[str, Any]], object] | None = None,
 ) -> Result:
     """Run successive halving from every amount to start with: many with little, few with much.
 
@@ -309,6 +323,10 @@ def hyperband(
     verbose : int, default=0
         Above 0, print a line a level.
 
+    on_result : callable, default=None
+        Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
+        ``params`` is the configuration, ``fold`` is 0.
+
     Returns
     -------
     result : Result
@@ -363,7 +381,15 @@ def hyperband(
         else:
             configurations, plan = spaces.fill(rule, space, wanted, rng)
         search = _Search(
-            objective, stateful, maximize, n_jobs, verbose, starting_points or [], book, max_time
+            objective,
+            stateful,
+            maximize,
+            n_jobs,
+            verbose,
+            starting_points or [],
+            book,
+            max_time,
+            on_result,
         )
         return search.run(configurations, plan, seed)
 
@@ -449,6 +475,7 @@ class _Search:
     starting_points: Sequence[Any]
     journal: Journal | None
     max_time: Any
+    on_result: Callable[[dict[str, Any]], object] | None
 
     def run(self, configurations: list[Any], schedule: Schedule, seed: int) -> Result:
         pace, sign = Pace(seconds_of(self.max_time)), 1 if self.maximize else -1
@@ -468,6 +495,8 @@ class _Search:
                 known = recorder.known
             if self.verbose > 0:
                 watchers.append(Log(race, pace, "resource", sign))
+            if self.on_result is not None:  # last: what it raises costs nobody what they know
+                watchers.append(OnResult(self.on_result, configurations, race, pace, sign))
             top = schedule.levels[-1].n_resources
             evaluate = _Evaluate(self.objective, self.stateful, top, store)
             work = _Calls(schedule, evaluate, configurations, sign)

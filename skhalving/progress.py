@@ -7,7 +7,8 @@ watcher that raises ends the search, as any exception outside a fit does.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from typing import Any
 
 from skhalving.fingerprint import stable
@@ -38,6 +39,9 @@ class Watcher:
     def ended(self, level: int) -> None:
         """The last trial of a level was told, or time is over."""
 
+    def closed(self) -> None:
+        """The race is over: every trial was told, or time is over."""
+
 
 class Watchers:
     """All who watch one race."""
@@ -67,10 +71,12 @@ class Watchers:
             self._end(trial.level)
 
     def close(self) -> None:
-        """End the levels that time has left unfinished."""
+        """End the levels that time has left unfinished, and the race."""
         for level, untold in self._untold.items():
             if untold:
                 self._end(level)
+        for watcher in self._watchers:
+            watcher.closed()
 
     def _end(self, level: int) -> None:
         for watcher in self._watchers:
@@ -81,11 +87,11 @@ class SklearnCallbacks(Callbacks, Watcher):
     """scikit-learn's callbacks, told as all watchers are."""
 
 
-class Log(Watcher):
-    """Prints a line a level: how many, with how much, the best, the time so far and to come."""
+class Levels(Watcher):
+    """Knows of every level how many were evaluated there, the best score, and the time to come."""
 
-    def __init__(self, race: Race, pace: Pace, unit: str, sign: int = 1) -> None:
-        self._race, self._pace, self._unit, self._sign = race, pace, unit, sign
+    def __init__(self, race: Race, pace: Pace, sign: int = 1) -> None:
+        self._race, self._pace, self._sign = race, pace, sign
         self._evaluated: Counter[int] = Counter()
         self._n_fitted = self._n_shared = 0  # transformers
 
@@ -94,25 +100,83 @@ class Log(Watcher):
         self._n_fitted += outcome.n_fitted
         self._n_shared += outcome.n_shared
 
-    def ended(self, level: int) -> None:
-        plan = self._race.schedule
-        here, is_last = plan.levels[level], level + 1 == len(plan.levels)
+    def at(self, level: int) -> dict[str, Any]:
+        """What is known at the end of a level."""
         scores = [score for trial, score in self._race.scores.items() if trial.level == level]
         best = max(scores, key=lambda score: (score == score, score), default=float("nan"))
-        n_all = self._n_fitted + self._n_shared
-        left = self._pace.seconds_above(plan, level, self._evaluated)
+        return {
+            "level": level,
+            **self._race.schedule.levels[level]._asdict(),
+            "n_candidates": len(scores),
+            "n_evaluations": self._evaluated[level],
+            "best": self._sign * best,
+            "elapsed": self._pace.elapsed(),
+            "left": self._pace.seconds_above(self._race.schedule, level, self._evaluated),
+            "transformers_fitted": self._n_fitted,
+            "transformers_shared": self._n_shared,
+        }
+
+
+class Log(Levels):
+    """Prints a line a level: how many, with how much, the best, the time so far and to come."""
+
+    def __init__(self, race: Race, pace: Pace, unit: str, sign: int = 1) -> None:
+        super().__init__(race, pace, sign)
+        self._unit = unit
+
+    def ended(self, level: int) -> None:
+        at, n_levels = self.at(level), len(self._race.schedule.levels)
+        fitted, shared = at["transformers_fitted"], at["transformers_shared"]
         print(
-            f"level {level + 1} of {len(plan.levels)}: {len(scores)} candidates, "
-            f"{self._unit}={here.n_resources}, {here.n_folds} fold{'s'[: here.n_folds > 1]}, "
-            f"{self._evaluated[level]} evaluations; best {self._sign * best:.4g}; "
-            f"{self._pace.elapsed():.1f} s elapsed"
-            + ("" if is_last else f", about {left:.1f} s left")
-            + (
-                f"; transformers: {self._n_fitted} fits instead of {n_all}"
-                if self._n_shared
-                else ""
-            )
+            f"level {level + 1} of {n_levels}: {at['n_candidates']} candidates, "
+            f"{self._unit}={at['n_resources']}, {at['n_folds']} fold{'s'[: at['n_folds'] > 1]}, "
+            f"{at['n_evaluations']} evaluations; best {at['best']:.4g}; "
+            f"{at['elapsed']:.1f} s elapsed"
+            + ("" if level + 1 == n_levels else f", about {at['left']:.1f} s left")
+            + (f"; transformers: {fitted} fits instead of {fitted + shared}" if shared else "")
         )
+
+
+class OnResult(Levels):
+    """Calls the user's ``on_result`` for every evaluation, level and race.
+
+    Its dicts are described in the documentation of ``HyperbandSearchCV``.
+    """
+
+    def __init__(
+        self,
+        call: Callable[[dict[str, Any]], object],
+        params: Sequence[Any],
+        race: Race,
+        pace: Pace,
+        sign: int = 1,
+    ) -> None:
+        super().__init__(race, pace, sign)
+        self._call, self._params = call, params
+
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        super().arrived(trial, task, outcome)
+        self._call(
+            {
+                "event": "evaluation",
+                **trial._asdict(),
+                "params": copy(self._params[trial.candidate]),
+                "rung": self._race.schedule.iter(trial.bracket, trial.level),
+                "n_resources": task.amount,
+                "fold": task.fold,
+                "scores": dict(outcome.scores),
+                "seconds": outcome.seconds,
+                "error": outcome.error,
+                "continued": outcome.continued,
+            }
+        )
+
+    def ended(self, level: int) -> None:
+        self._call({"event": "level", **self.at(level)})
+
+    def closed(self) -> None:
+        highest = max(trial.level for trial in self._race.scores)
+        self._call({"event": "end", **self.at(highest), "left": 0.0})
 
 
 def time_over(max_time: Any, race: Race, unit: str) -> str:

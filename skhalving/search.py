@@ -45,6 +45,7 @@ from skhalving.progress import (
     Cleaner,
     EachLog,
     Log,
+    OnResult,
     Recorder,
     SklearnCallbacks,
     Watcher,
@@ -67,6 +68,7 @@ from skhalving.sklearn_private import (
 from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
+from skhalving.unlogged import unlogged
 
 # What other searches call it, and what to do here.
 _ARGUMENTS_ELSEWHERE = {
@@ -131,6 +133,7 @@ class _HalvingSearchCV(BaseSearchCV):
         "journal": [str, os.PathLike, None],
         "max_time": [Real, timedelta, None],
         "fit_timeout": [Interval(Real, 0, None, closed="neither"), None],
+        "on_result": [callable, None],
     }
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -174,6 +177,7 @@ class _HalvingSearchCV(BaseSearchCV):
         journal: str | os.PathLike[str] | None = None,
         max_time: float | timedelta | None = None,
         fit_timeout: float | None = None,
+        on_result: Callable[[dict[str, Any]], object] | None = None,
         error_score: Any = np.nan,
         return_train_score: bool = False,
     ) -> None:
@@ -203,6 +207,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.journal = journal
         self.max_time = max_time
         self.fit_timeout = fit_timeout
+        self.on_result = on_result
 
     @_fit_context(prefer_skip_nested_validation=False)
     def fit(self, X: Any, y: Any = None, **params: Any) -> _HalvingSearchCV:
@@ -269,6 +274,8 @@ class _HalvingSearchCV(BaseSearchCV):
             race = Race(checked.schedule, first=checked.first)
             pace = self._pace(checked, start)
             watchers += [*self._watchers(work, race, pace), callbacks]
+            if self.on_result is not None:  # last: what it raises costs nobody what they know
+                watchers.append(OnResult(self.on_result, checked.candidates, race, pace))
             self._race(race, work, known, watchers, pace)
         self._choose(checked.refit_metric)
         if self.refit:
@@ -585,7 +592,8 @@ class _HalvingSearchCV(BaseSearchCV):
         """To its end, or its time limit; whatever stops it, the tables have what is known."""
         parallel = {"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch}
         try:
-            whole = run(race, work, known, watchers, pace, **parallel)
+            with unlogged():
+                whole = run(race, work, known, watchers, pace, **parallel)
         except BaseException:
             if race.scores:
                 self._tabulate(race, work, known)
@@ -847,6 +855,16 @@ class HyperbandSearchCV(_HalvingSearchCV):
         loky the worker process is then ended, half as long again and a second later; with
         ``n_jobs=1`` it is waited for. On backends that use threads it is an error.
 
+    on_result : callable, default=None
+        Called with a dict as soon as anything is known, in this process and thread. Its ``event``
+        is ``"evaluation"``, with ``candidate``, ``params``, ``bracket``, ``level``, ``rung`` (of
+        the bracket), ``n_resources``, ``fold``, ``scores`` (a dict, empty if the fit failed),
+        ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"`` where one ends,
+        and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``, ``n_candidates``,
+        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds). What it raises ends
+        the search; the journal and ``all_cv_results_`` keep what is known. What a journal knew
+        already is not told again.
+
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
 
@@ -1039,6 +1057,16 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         stopped by an alarm in the main thread of its process. Compiled code may not hear that: on
         loky the worker process is then ended, half as long again and a second later; with
         ``n_jobs=1`` it is waited for. On backends that use threads it is an error.
+
+    on_result : callable, default=None
+        Called with a dict as soon as anything is known, in this process and thread. Its ``event``
+        is ``"evaluation"``, with ``candidate``, ``params``, ``bracket``, ``level``, ``rung`` (of
+        the bracket), ``n_resources``, ``fold``, ``scores`` (a dict, empty if the fit failed),
+        ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"`` where one ends,
+        and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``, ``n_candidates``,
+        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds). What it raises ends
+        the search; the journal and ``all_cv_results_`` keep what is known. What a journal knew
+        already is not told again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.

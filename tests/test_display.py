@@ -1,23 +1,34 @@
 """The pictures of a search."""
 
+import subprocess
+import sys
 from itertools import pairwise
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from scipy.stats import loguniform
-from sklearn.datasets import load_iris
+from scipy.stats import loguniform, spearmanr, uniform
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import Ridge
+from sklearn.metrics import f1_score, make_scorer
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, hyperband_schedule
-from skhalving.display import HalvingDisplay
+from skhalving import (
+    HyperbandSearchCV,
+    SuccessiveHalvingSearchCV,
+    hyperband,
+    hyperband_schedule,
+    rank_agreement,
+)
+from skhalving.display import COLOURS, HalvingDisplay
 from skhalving.race import Race
 from skhalving.schedule import ladder, published, published_bracket
 
-KINDS = ["scores", "schedule", "time"]
+KINDS = ["scores", "schedule", "time", "parameters"]
+ONE_AXES = KINDS[:3]
 X, Y = load_iris(return_X_y=True)
 SPACE = {"C": loguniform(1e-3, 1e3)}
 
@@ -62,6 +73,7 @@ def raced(schedule, *, maximize=True, fail=(), far=()):
     return SimpleNamespace(
         schedule=schedule,
         history=history,
+        configurations=[{"x": c, "kind": "ab"[c % 2]} for c in range(schedule.n_candidates)],
         best_score=best,
         best_resource=amount,
         maximize=maximize,
@@ -80,9 +92,9 @@ def test_draws_a_search_and_keeps_what_it_drew(search, kind):
     figure.draw_without_rendering()
     assert display.ax_ is ax
     assert display.figure_ is figure
-    assert set(display.lines_) <= set(ax.lines)
+    assert set(display.lines_) <= {line for panel in figure.axes for line in panel.lines}
     assert display.lines_
-    assert ax.get_xlabel()
+    assert ax.get_xlabel() or display.panels_
 
 
 def test_makes_its_own_figure_and_draws_again(search):
@@ -120,6 +132,8 @@ def test_winner_is_the_search_s_with_the_spread_of_its_folds(search):
     winner = display.lines_[-1]
     assert winner.get_marker() == "*"
     assert winner.get_ydata()[winner.get_markevery()] == [search.best_score_]
+    bracket = search.cv_results_["bracket"][search.best_index_]
+    assert winner.get_markerfacecolor() == COLOURS[bracket]
     std = search.cv_results_["std_test_score"][search.best_index_]
     assert f"winner {search.best_score_:.4g} ± {std:.2g}" in labels(display.ax_)
     assert len(display.ax_.containers) == 1
@@ -131,7 +145,7 @@ def test_levels_on_the_axis_tell_amount_and_folds(search):
     ticks = [tick.get_text() for tick in ax.get_xticklabels()]
     expected = ["16\n1 fold", "50\n1 fold", "150\n1 fold", "150\n5 folds"]
     assert ticks == expected[-len(ticks) :]
-    assert ax.get_xlabel() == "n_samples"
+    assert ax.get_xlabel().splitlines()[0] == "n_samples"
 
 
 def test_metric_is_that_of_refit_unless_named(several):
@@ -141,7 +155,8 @@ def test_metric_is_that_of_refit_unless_named(several):
     assert np.array_equal(shown.score, several.all_cv_results_["mean_test_balanced_accuracy"])
     other = HalvingDisplay.from_estimator(several, metric="accuracy")
     assert np.array_equal(other.score, several.all_cv_results_["mean_test_accuracy"])
-    assert other.best_index == several.best_index_
+    at_best = several.all_cv_results_["params"][other.best_index]
+    assert at_best == several.best_params_
 
 
 def test_without_refit_the_best_in_the_metric_wins():
@@ -154,7 +169,7 @@ def test_without_refit_the_best_in_the_metric_wins():
         random_state=0,
     ).fit(X, Y)
     display = HalvingDisplay.from_estimator(search, metric="f1_macro")
-    assert search.cv_results_["rank_test_f1_macro"][display.best_index] == 1
+    assert display.score[display.best_index] == search.cv_results_["mean_test_f1_macro"].max()
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -211,7 +226,7 @@ def test_draws_when_nothing_reached_the_top(kind):
     assert result.history["n_resources"][display.best_index] == 3
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ONE_AXES)
 @pytest.mark.parametrize("size", [(4, 3), (10, 6)])
 @pytest.mark.parametrize("n_candidates", [10, 1000])
 def test_nothing_covers_anything(kind, size, n_candidates):
@@ -236,9 +251,274 @@ def test_nothing_covers_anything(kind, size, n_candidates):
 
 def test_errors_name_the_value_and_the_remedy(search):
     """A wrong kind or metric and an unfitted search say what to do."""
-    with pytest.raises(ValueError, match=r"kind='pie' is unknown; give 'scores', 'schedule' or"):
+    with pytest.raises(ValueError, match=r"kind='pie' is unknown; give 'scores', 'schedule',"):
         HalvingDisplay.from_estimator(search, kind="pie")
     with pytest.raises(ValueError, match=r"metric='auc' is not in .*; give one of 'score'"):
         HalvingDisplay.from_estimator(search, metric="auc")
     with pytest.raises(NotFittedError, match="Call 'fit'"):
         HalvingDisplay.from_estimator(HyperbandSearchCV(SVC(), SPACE))
+
+
+# -- where scores crowd -----------------------------------------------------------------------
+
+
+def places_on_page(ax, scores):
+    """Where scores stand on the height of the axes, 0 to 1."""
+    pixels = ax.transData.transform([(0, score) for score in scores])[:, 1]
+    return (pixels - ax.bbox.y0) / ax.bbox.height
+
+
+@pytest.mark.parametrize(
+    ("scores", "maximize"),
+    [
+        (1 - np.geomspace(0.5, 0.005, 40), True),  # accuracies
+        (-np.geomspace(1e3, 1e1, 40), True),  # neg_mean_squared_error
+        (np.geomspace(1, 1e-2, 40), False),  # a loss
+        (np.append(1 - np.geomspace(0.5, 0.005, 39), 1.0), True),  # one is perfect
+    ],
+)
+def test_scores_that_crowd_against_a_bound_are_spread(scores, maximize):
+    """The better half has nearly half of the height, in order and on the page; ticks are scores."""
+    schedule = published_bracket(ladder(1, 1, 3), 3, 40)
+    result = raced(schedule, maximize=maximize)
+    result.history["score"], result.best_score = scores, scores[-1]
+    display = HalvingDisplay.from_result(result)
+    display.figure_.draw_without_rendering()
+    height = places_on_page(display.ax_, scores)
+    height = height if maximize else 1 - height
+    assert np.all(np.diff(height) > 0)
+    assert 0 < height[0] < height[-1] < 1
+    assert height[-1] - height[20] > 0.3
+    low, high = sorted(display.ax_.get_ylim())
+    ticks = [float(t.get_text()) for t in display.ax_.get_yticklabels()]
+    assert len(ticks) >= 3
+    assert all(low <= tick <= high for tick in ticks)
+    assert ticks == pytest.approx(display.ax_.get_yticks(), rel=1e-6)
+
+
+@pytest.mark.parametrize("scores", [np.linspace(0.2, 0.9, 40), np.linspace(-3, 3, 40), [0.5] * 40])
+def test_scores_that_do_not_crowd_keep_a_plain_axis(scores):
+    """So do scores on both sides of a bound, which is none."""
+    result = raced(published_bracket(ladder(1, 1, 3), 3, 40))
+    result.history["score"], result.best_score = np.array(scores), scores[-1]
+    assert HalvingDisplay.from_result(result).ax_.get_yscale() == "linear"
+
+
+def test_time_leaves_no_width_empty():
+    """Scores of lower levels stand where their time went, fainter than those of the highest."""
+    result = raced(hyperband_schedule(27))
+    display = HalvingDisplay.from_result(result, kind="time")
+    x = np.sort(np.concatenate([line.get_xdata() for line in display.lines_[:-1]]))
+    left, right = display.ax_.get_xlim()
+    assert np.diff([left, *x, right]).max() < 0.05 * (right - left)
+    faint = {line.get_alpha() for line in display.lines_[:-1] if line.get_label()[0] == "_"}
+    assert max(faint) < 1
+
+
+@pytest.mark.parametrize(
+    ("estimator", "scoring", "name"),
+    [
+        (SVC(), None, "accuracy"),
+        (Ridge(), None, "R²"),
+        (SVC(), "balanced_accuracy", "balanced_accuracy"),
+        (SVC(), make_scorer(f1_score, average="macro"), "f1_score"),
+        (SVC(), lambda estimator, X, y: estimator.score(X, y), "<lambda>"),
+    ],
+)
+def test_axis_names_the_metric(estimator, scoring, name):
+    """Also where scoring is a function, or the estimator's own."""
+    space = {"C": [1, 2, 3]} if isinstance(estimator, SVC) else {"alpha": [1, 2, 3]}
+    search = SuccessiveHalvingSearchCV(estimator, space, scoring=scoring, cv=2).fit(X, Y)
+    assert HalvingDisplay.from_estimator(search).ax_.get_ylabel() == name
+
+
+# -- parameters -------------------------------------------------------------------------------
+
+
+def tried(space, n, score, max_resources=9):
+    """A race over n configurations of a space; the score may look at the configuration."""
+    return hyperband(
+        lambda c, r: score(c), space, max_resources=max_resources, n_candidates=n, random_state=0
+    )
+
+
+def test_a_panel_for_each_parameter_most_telling_first():
+    """A dot for each candidate at its last score; log axis for log-uniform, strips for categories;
+    a parameter of one value has none."""
+    space = {
+        "noise": uniform(0, 1),
+        "kind": ["a", "b", None],
+        "lr": loguniform(1e-5, 1),
+        "only": ["one"],
+    }
+    result = tried(space, 60, lambda c: abs(np.log10(c["lr"]) + 2))
+    display = HalvingDisplay.from_result(result, kind="parameters")
+    display.figure_.draw_without_rendering()
+    titles = [panel.get_title() for panel in display.panels_]
+    assert titles[0].split()[0] == "lr"
+    assert {title.split()[0] for title in titles} == {"lr", "kind", "noise"}
+    shares = [float(title.split()[1]) for title in titles]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.4 > 0.2 > shares[1]
+    scales = {p.get_title().split()[0]: p.get_xscale() for p in display.panels_}
+    assert scales == {"lr": "log", "kind": "linear", "noise": "linear"}
+    (kind,) = (panel for panel in display.panels_ if panel.get_title().startswith("kind"))
+    assert [t.get_text() for t in kind.get_xticklabels()] == ["'a'", "'b'", "None"]
+    for panel, star in zip(display.panels_, display.lines_, strict=True):
+        dots = [line for line in panel.lines if line is not star]
+        assert sum(np.isfinite(line.get_ydata()).sum() for line in dots) <= 60
+        assert star.get_ydata() == [result.best_score]
+
+
+@pytest.mark.parametrize("n", [10, 100, 1000])
+@pytest.mark.parametrize("n_parameters", [2, 20])
+def test_at_most_twelve_panels_and_the_rest_is_said(n, n_parameters):
+    """The title counts both; no two panels and no legend overlap, on axes of one's own as well."""
+    space = {f"p{i}": uniform(0, 1) for i in range(n_parameters)}
+    result = tried(space, n, lambda c: c["p0"])
+    figure, axes = plt.subplots(1, 2, figsize=(16, 8), layout="constrained")
+    display = HalvingDisplay.from_result(result, kind="parameters", ax=axes[1])
+    figure.draw_without_rendering()
+    assert len(display.panels_) == min(12, n_parameters)
+    (legend,) = (ax.get_legend() for ax in figure.axes if ax.get_legend() is not None)
+    assert f"{len(display.panels_)} of {n_parameters} parameters" in legend.get_title().get_text()
+    boxes = [panel.get_tightbbox() for panel in display.panels_]
+    boxes += [legend.get_window_extent(), axes[0].get_tightbbox()]
+    for i, one in enumerate(boxes):
+        assert not any(one.overlaps(other) for other in boxes[i + 1 :])
+
+
+def test_parameters_of_several_dicts_stand_side_by_side():
+    """Each panel has those candidates alone that have the parameter."""
+    space = [{"kind": ["a"], "x": uniform(0, 1)}, {"kind": ["b"], "y": uniform(0, 1)}]
+    result = tried(space, 40, lambda c: c.get("x", 2))
+    display = HalvingDisplay.from_result(result, kind="parameters")
+    of = {panel.get_title().split()[0]: panel for panel in display.panels_}
+    n = {name: sum(len(line.get_xdata()) for line in of[name].lines) for name in of}
+    has_x = sum("x" in c for c in result.configurations)
+    assert n == {"x": has_x + 1, "y": 40 - has_x, "kind": 41}  # and the winner's star
+
+
+def test_nothing_varies_is_an_error():
+    """One value of everything cannot be drawn."""
+    result = tried({"kind": ["a"]}, 1, lambda c: 1.0)
+    with pytest.raises(ValueError, match="no parameter has two values"):
+        HalvingDisplay.from_result(result, kind="parameters")
+
+
+# -- from a journal ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    path = tmp_path_factory.mktemp("journal") / "search.jsonl"
+    space = {"C": loguniform(1e-3, 1e3), "kernel": ["rbf", "linear"]}
+    search = HyperbandSearchCV(SVC(), space, n_candidates=30, random_state=0, journal=path)
+    return search.fit(X, Y), path
+
+
+def test_a_whole_journal_draws_what_the_search_draws(written):
+    """Row for row, also the folds that were kept; the journal knows no name of the metric."""
+    search, path = written
+    seen, known = HalvingDisplay.from_journal(path), HalvingDisplay.from_estimator(search)
+    assert seen.schedule == known.schedule
+    for name in ("bracket", "level", "candidate", "score", "score_std", "seconds"):
+        assert getattr(seen, name) == pytest.approx(getattr(known, name)), name
+    assert seen.best_index == known.best_index
+    assert list(seen.params) == list(known.params)
+    assert seen.resource_name == "n_samples"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_lines", [2, 5, 40, 70])
+def test_a_journal_draws_at_any_time(written, tmp_path, kind, n_lines):
+    """Whatever is written by then, and the file is as it was."""
+    path = tmp_path / "part.jsonl"
+    lines = written[1].read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[: n_lines + 1]) + b'{"torn')
+    before = path.read_bytes()
+    display = HalvingDisplay.from_journal(path, kind=kind)
+    display.figure_.draw_without_rendering()
+    assert path.read_bytes() == before
+    assert display.schedule.n_candidates >= len(np.unique(display.candidate))
+
+
+def test_a_journal_of_nothing_says_so(written, tmp_path):
+    """A header alone has nothing to draw; a metric that is not there is named."""
+    path = tmp_path / "header.jsonl"
+    path.write_bytes(written[1].read_bytes().splitlines(keepends=True)[0])
+    with pytest.raises(ValueError, match="no evaluation yet"):
+        HalvingDisplay.from_journal(path)
+    with pytest.raises(ValueError, match=r"metric='auc' is not in .*give one of \['score'\]"):
+        HalvingDisplay.from_journal(written[1], metric="auc")
+
+
+def test_the_table_of_a_journal(written, tmp_path):
+    """``python -m skhalving`` prints a line a level, with what ran there, and the best so far."""
+    search, path = written
+
+    def printed(*args):
+        command = [sys.executable, "-m", "skhalving", *map(str, args)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    lines = printed(path).stdout.splitlines()
+    every, levels = search.all_cv_results_, search.schedule_.levels
+    for i, (line, (amount, n_folds)) in enumerate(zip(lines[1:], levels, strict=False)):
+        best = every["mean_test_score"][every["level"] == i].max()
+        n, n_fits = search.schedule_.candidates_at(i), search.schedule_.fits_at(i)
+        cells = line.split()
+        assert cells[:6] == [f"{cell}" for cell in (i + 1, amount, n_folds, n, n_fits, 0)]
+        assert cells[7] == f"{best:.6g}"
+    assert f"{search.best_score_:.6g} on level {len(levels)}" in lines[len(levels) + 1]
+    assert f"{search.best_params_['C']}" in lines[len(levels) + 1]
+    assert "30 of 30" in lines[len(levels) + 2]
+    missing = printed(tmp_path / "no.jsonl")
+    assert missing.returncode == 1
+    assert "no.jsonl" in missing.stderr
+
+
+# -- how far levels can be trusted ------------------------------------------------------------
+
+
+def test_agreement_is_spearmans_over_those_on_both_levels():
+    """By scipy, pair by pair; the interval is around it, and the share cut is counted by hand."""
+    space = {"C": loguniform(1e-3, 1e3), "gamma": loguniform(1e-6, 1)}
+    data = [part[:300] for part in load_digits(return_X_y=True)]
+    search = HyperbandSearchCV(SVC(), space, cv=3, n_candidates=40, random_state=0).fit(*data)
+    agreement, every = rank_agreement(search), search.all_cv_results_
+    n_levels = len(search.schedule_.levels)
+    assert all(len(column) == n_levels - 1 for column in agreement.values())
+    for level in range(n_levels - 1):
+        lower, upper = (
+            dict(zip(every["candidate"][at], every["mean_test_score"][at], strict=True))
+            for at in (every["level"] == level, every["level"] == level + 1)
+        )
+        both = sorted(lower.keys() & upper.keys())
+        assert agreement["n_candidates"][level] == len(both)
+        assert agreement["n_resources"][level] == search.n_resources_[level]
+        rho = agreement["correlation"][level]
+        if len(both) < 4 or 1 in (len({lower[c] for c in both}), len({upper[c] for c in both})):
+            assert np.isnan(rho)
+            continue
+        expected = spearmanr([lower[c] for c in both], [upper[c] for c in both]).statistic
+        assert rho == pytest.approx(expected)
+        assert agreement["low"][level] <= rho <= agreement["high"][level]
+        third = -(-len(both) // 3)
+        best = [sorted(both, key=lambda c: -scores[c])[:third] for scores in (lower, upper)]
+        assert agreement["cut"][level] == pytest.approx(1 - len({*best[0]} & {*best[1]}) / third)
+    line = HalvingDisplay.from_estimator(search).ax_.get_xlabel().splitlines()[1]
+    for rho in agreement["correlation"][~np.isnan(agreement["correlation"])]:
+        assert f"{rho:.2f}" in line
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_agreement_of_levels_that_mislead(sign):
+    """1 where a level ranks as the next does and nothing is cut, -1 where it ranks the other way
+    round and all of the best third are; of a plain function too, whichever way is better."""
+    result = raced(published_bracket(ladder(9, 1, 3), 3, 90))
+    low = result.history["n_resources"] == 1
+    result.history["score"][low] *= sign
+    agreement = rank_agreement(result)
+    assert agreement["correlation"][0] == pytest.approx(sign)
+    assert agreement["cut"][0] == (sign < 0)
+    assert agreement["correlation"][1] == pytest.approx(1)

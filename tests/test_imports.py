@@ -10,9 +10,10 @@ import skhalving
 PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
-    "__init__", "search", "functions", "display", "loop", "evaluate", "results", "engines",
-    "progress", "pace", "journal", "fingerprint", "timeout", "pipelines", "store", "families",
-    "resource", "space", "sklearn_private", "race", "schedule", "task",
+    "__main__", "__init__", "search", "display", "trackers", "trials", "functions", "loop",
+    "evaluate", "results", "engines", "progress", "pace", "journal", "fingerprint", "timeout",
+    "unlogged", "pipelines", "store", "families", "resource", "space", "sklearn_private", "race",
+    "schedule", "task",
 ]  # fmt: skip
 STANDARD_LIBRARY_ONLY = ["schedule", "race", "task"]
 

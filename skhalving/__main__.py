@@ -1,0 +1,77 @@
+"""What a search knows by now: ``python -m skhalving path.jsonl [--watch]``.
+
+It reads the journal and nothing else, so it is safe beside the search that writes it, on any
+machine that sees the file, and needs none of the search's estimators.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from typing import Any
+
+import numpy as np
+
+from skhalving.functions import readable
+from skhalving.journal import read
+from skhalving.trials import Trials
+
+CLEAR = "\033[2J\033[H"  # the screen, and back to its corner
+
+
+def table(path: str, metric: str | None = None) -> str:
+    """A line for each level, the best so far, and what is left."""
+    header, records = read(path)
+    outcomes = [(record.level, record.outcome) for record in records]
+    if header is None or not outcomes:
+        return f"{path}: no evaluation has finished yet"
+    trials = Trials.of_journal(path, metric)
+    lines = [
+        f"level  {trials.resource_name:>14}  folds  candidates  evaluations  failed     seconds"
+        "        best"
+    ]
+    better: Any = np.fmax if trials.maximize else np.fmin
+    for level, at in enumerate(sorted({level for level, _ in outcomes})):
+        amount, n_folds = trials.schedule.levels[level]
+        here = trials.level == level
+        known = [outcome for its, outcome in outcomes if its == at]
+        lines.append(
+            f"{level + 1:>5}  {amount:>14}  {n_folds:>5}  {here.sum():>10}  {len(known):>11}"
+            f"  {sum(o.error is not None for o in known):>6}"
+            f"  {sum(o.seconds for o in known):>10.1f}  {better.reduce(trials.score[here]):>10.6g}"
+        )
+    best = trials.best_index
+    return "\n".join(
+        [
+            *lines,
+            f"best so far  {trials.score_name} {trials.score[best]:.6g} on level "
+            f"{trials.level[best] + 1}: {readable(dict(trials.params[best]))}",
+            f"candidates   {len(trials.last())} of {header.search.get('n_candidates', '?')} begun",
+            f"last result  {time.time() - os.stat(path).st_mtime:.0f} s ago",
+        ]
+    )
+
+
+def main() -> None:
+    """Print the table once, or again and again."""
+    parser = argparse.ArgumentParser("python -m skhalving", description="What a search knows.")
+    parser.add_argument("journal", help="the file that was given as journal=")
+    parser.add_argument("--metric", help="one of several; the first unless named")
+    parser.add_argument(
+        "--watch", nargs="?", type=float, const=5, metavar="SECONDS", help="print it again, every 5"
+    )
+    args = parser.parse_args()
+    try:
+        print(table(args.journal, args.metric))
+        while args.watch:
+            time.sleep(args.watch)
+            print(CLEAR + table(args.journal, args.metric), flush=True)
+    except (OSError, ValueError) as error:
+        parser.exit(1, f"{error}\n")
+    except KeyboardInterrupt:
+        pass
+
+
+if __name__ == "__main__":
+    main()

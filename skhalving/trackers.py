@@ -1,0 +1,97 @@
+"""A finished search in other people's tools, each imported when it is asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from skhalving.trials import Trials, Values
+
+
+def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> Any:
+    """A search as an Optuna study, for its pictures, importances and dashboard.
+
+    A trial for each candidate: its scores on the levels, numbered from 0, are intermediate values;
+    those that did not reach the highest level are pruned, those without a score have failed. The
+    bracket and the candidate's number are user attributes. The extra is ``skhalving[optuna]``.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    search : HyperbandSearchCV, SuccessiveHalvingSearchCV, Result or path-like
+        A fitted search, what a plain function returned, or a journal.
+
+    study : optuna.Study, default=None
+        Where to add the trials, such as one with a storage; its direction must be that of the
+        score. None makes one in memory.
+
+    metric : str, default=None
+        One of the metrics of ``scoring``. None: that of ``refit``, or the first.
+
+    Returns
+    -------
+    study : optuna.Study
+        With the trials added.
+
+    Raises
+    ------
+    ImportError
+        If Optuna is not installed.
+    ValueError
+        If the study has another direction, or the search no such metric.
+
+    Notes
+    -----
+    The distributions are those of the values that were tried, from the least to the largest, since
+    a space may hold any distribution and Optuna knows three.
+    """
+    import optuna
+
+    trials = Trials.of(search, metric)
+    direction = "maximize" if trials.maximize else "minimize"
+    if study is None:
+        study = optuna.create_study(direction=direction)
+    elif study.direction.name.lower() != direction:
+        raise ValueError(f"study has direction {study.direction.name}; give one to {direction}")
+    columns = [trials.values(name) for name in trials.names()]
+    distributions = {values.name: _distribution(values) for values in columns}
+    for row in trials.last():
+        way = np.flatnonzero(trials.candidate == trials.candidate[row])
+        scores = {int(trials.level[i]): float(trials.score[i]) for i in way}
+        params = {v.name: _value(v, row) for v in columns if row in v.rows}
+        state = "COMPLETE" if trials.level[row] == trials.level.max() else "PRUNED"
+        has_failed = np.isnan(trials.score[row])
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState["FAIL" if has_failed else state],
+                value=None if has_failed else float(trials.score[row]),
+                params=params,
+                distributions={name: distributions[name] for name in params},
+                intermediate_values=scores,
+                user_attrs={
+                    name: int(getattr(trials, name)[row]) for name in ("candidate", "bracket")
+                },
+            )
+        )
+    return study
+
+
+def _value(values: Values, row: int) -> Any:
+    x = float(values.x[values.rows == row][0])
+    if values.labels is not None:
+        return values.labels[int(x)]
+    return int(x) if values.are_whole else x
+
+
+def _distribution(values: Values) -> Any:
+    """The narrowest one that holds the values."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if values.labels is not None:
+        return CategoricalDistribution(values.labels)
+    low, high = values.x.min(), values.x.max()
+    if values.are_whole:
+        return IntDistribution(int(low), int(high), log=values.is_log)
+    return FloatDistribution(low, high, log=values.is_log)

@@ -1,0 +1,383 @@
+"""The table that pictures and trackers read: who was where, and what came of it.
+
+It is made from a fitted search, from what a plain function returned, or from a journal alone, which
+needs no estimator and may be that of a search that still runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.base import is_classifier, is_regressor
+from sklearn.utils.validation import check_is_fitted
+
+from skhalving.functions import readable
+from skhalving.journal import Record, read
+from skhalving.schedule import Bracket, Level, Schedule
+from skhalving.task import Outcome
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Trials:
+    """A row for each trial, one candidate on one rung; :class:`HalvingDisplay` says more."""
+
+    schedule: Schedule
+    bracket: np.ndarray
+    level: np.ndarray
+    candidate: np.ndarray
+    params: Sequence[Mapping[str, Any]]
+    score: np.ndarray
+    score_std: np.ndarray
+    seconds: np.ndarray
+    best_index: int
+    maximize: bool = True
+    score_name: str = "score"
+    resource_name: str = "resource"
+
+    @classmethod
+    def of(cls, search: Any, metric: str | None = None) -> Self:
+        """Of any of these: a journal's path, what a plain function returned, a fitted search."""
+        if isinstance(search, (str, os.PathLike)):
+            return cls.of_journal(search, metric)
+        return (
+            cls.of_result(search) if hasattr(search, "history") else cls.of_search(search, metric)
+        )
+
+    @classmethod
+    def of_search(cls, search: Any, metric: str | None = None) -> Self:
+        """Of a fitted search; the metric is that of ``refit`` or the first, unless named."""
+        check_is_fitted(search, "cv_results_")
+        if not hasattr(search, "all_cv_results_"):
+            raise TypeError(
+                f"{type(search).__name__} has no rungs to draw; give a fitted HyperbandSearchCV or "
+                "SuccessiveHalvingSearchCV"
+            )
+        metric = _metric(search, metric)
+        results, at_top = search.all_cv_results_, search.cv_results_
+        # Rows come level by level, so those of the highest are the last.
+        first = len(results["params"]) - len(at_top["params"])
+        best = getattr(search, "best_index_", at_top[f"rank_test_{metric}"].argmin())
+        return cls(
+            schedule=search.schedule_,
+            **{name: results[name] for name in ("bracket", "level", "candidate")},
+            params=[
+                {name: value for name, value in params.items() if name != search.resource}
+                for params in results["params"]
+            ],
+            score=results[f"mean_test_{metric}"],
+            score_std=results[f"std_test_{metric}"],
+            seconds=_seconds(results),
+            best_index=first + int(best),
+            score_name=_name_of_score(search) if metric == "score" else metric,
+            resource_name=search.resource,
+        )
+
+    @classmethod
+    def of_result(cls, result: Any) -> Self:
+        """Of what a plain function returned."""
+        history, at_best = result.history, result.history["n_resources"] == result.best_resource
+        n_rungs = np.array([len(bracket.rungs) for bracket in result.schedule])
+        below = len(result.schedule.levels) - n_rungs[history["bracket"]]
+        tried = [result.configurations[candidate] for candidate in history["candidate"]]
+        return cls(
+            schedule=result.schedule,
+            **{name: history[name] for name in ("bracket", "candidate")},
+            level=history["iter"] + below,
+            params=[c if isinstance(c, Mapping) else {"configuration": c} for c in tried],
+            score=history["score"],
+            score_std=np.zeros(len(history["score"])),
+            seconds=history["seconds"],
+            best_index=(at_best & (history["score"] == result.best_score)).argmax(),
+            maximize=result.maximize,
+        )
+
+    @classmethod
+    def of_journal(cls, path: Any, metric: str | None = None) -> Self:
+        """Of what a journal knows by now; brackets are as large as it has seen them."""
+        header, records = read(path)
+        at: dict[tuple[int, int, int], Record] = {}  # the last record by level, bracket, candidate
+        folds: defaultdict[tuple[int, int], dict[int, tuple[int, Outcome]]] = defaultdict(dict)
+        for record in records:
+            at[record.level, record.bracket, record.candidate] = record
+            folds[record.candidate, record.amount][record.fold] = record.level, record.outcome
+        if header is None or not at:
+            raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
+        rows = [at[key] for key in sorted(at)]
+        # A fold that was scored with the same amount on the level below is kept.
+        outcomes = [
+            [
+                outcome
+                for level, outcome in folds[r.candidate, r.amount].values()
+                if level <= r.level
+            ]
+            for r in rows
+        ]
+        names = [name for of_row in outcomes for o in of_row for name in o.scores] or ["score"]
+        if metric is not None and metric not in names:
+            raise ValueError(f"metric={metric!r} is not in {path}; give one of {sorted({*names})}")
+        metric = metric or names[0]
+        scores = [[o.scores.get(metric, np.nan) for o in of_row] for of_row in outcomes]
+        score = np.array([np.mean(of_row) for of_row in scores])
+        level = np.unique([r.level for r in rows], return_inverse=True)[1]
+        spent = [
+            sum(
+                o.seconds
+                for at_level, o in folds[r.candidate, r.amount].values()
+                if at_level == r.level
+            )
+            for r in rows
+        ]
+        maximize = bool(header.search.get("maximize", True))
+        good = score if maximize else -score
+        best = max(range(len(rows)), key=lambda i: (good[i] == good[i], level[i], good[i]))
+        return cls(
+            schedule=_seen(rows, level, [len(of_row) for of_row in outcomes]),
+            bracket=np.array([r.bracket for r in rows]),
+            level=level,
+            candidate=np.array([r.candidate for r in rows]),
+            params=[r.params for r in rows],
+            score=score,
+            score_std=np.array([np.std(of_row) for of_row in scores]),
+            seconds=np.array(spent),
+            best_index=best,
+            maximize=maximize,
+            score_name=metric,
+            resource_name=header.search.get("resource", "resource"),
+        )
+
+    def last(self) -> np.ndarray:
+        """The row of each candidate on the highest level that it reached."""
+        order = np.lexsort((self.level, self.candidate))
+        return order[np.append(np.diff(self.candidate[order]) > 0, True)]
+
+    def places(self) -> np.ndarray:
+        """How well the candidates of ``last`` did: ranks from 1, the level reached counting first,
+        and a failed trial behind all others of its level."""
+        last = self.last()
+        good = self.score[last] if self.maximize else -self.score[last]
+        within = rankdata(np.where(np.isnan(good), -np.inf, good))
+        return rankdata(self.level[last] * (len(last) + 1) + within)
+
+    def values(self, name: str) -> Values:
+        """The values of a parameter, of those candidates that have it."""
+        last = self.last()
+        has = np.array([name in self.params[row] for row in last])
+        given = [self.params[row][name] for row in last[has]]
+        if all(_is_number(value) for value in given):
+            return Values(name, last[has], has, np.array(given, dtype=float), None)
+        texts = [readable(value) for value in given]
+        labels = sorted(set(texts))
+        return Values(name, last[has], has, np.array([*map(labels.index, texts)], float), labels)
+
+    def names(self) -> list[str]:
+        """The parameters, in the order in which they come up."""
+        return list(dict.fromkeys(name for params in self.params for name in params))
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one parameter.
+
+    Attributes
+    ----------
+    name : str
+
+    rows : ndarray of shape (n,)
+        Into the table: where the candidates that have the parameter came last.
+
+    has : ndarray of shape (n_candidates,)
+        Which candidates they are, in the order of ``last``.
+
+    x : ndarray of shape (n,)
+        The number, or the position of the label.
+
+    labels : list of str or None
+        Of the categories, if the values are not all numbers.
+    """
+
+    name: str
+    rows: np.ndarray
+    has: np.ndarray
+    x: np.ndarray
+    labels: list[str] | None
+
+    @property
+    def vary(self) -> bool:
+        """Whether there are two of them."""
+        return bool((self.x != self.x[0]).any())
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all are integers."""
+        return self.labels is None and bool((self.x % 1 == 0).all())
+
+    @property
+    def is_log(self) -> bool:
+        """Whether they spread more evenly on a logarithmic axis, over a decade and a half at least.
+        What they were drawn from is not always known: a journal does not hold it."""
+        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
+            return False
+
+        def off_centre(x: np.ndarray) -> Any:
+            low, half, high = np.quantile(x, [0, 0.5, 1])
+            return abs(2 * half - low - high) / (high - low)
+
+        return bool(off_centre(np.log(self.x)) < off_centre(self.x))
+
+    def explained(self, places: np.ndarray) -> float:
+        """The share of the variance of the candidates' places that lies between its values, in five
+        groups of equal size where there are more; 0 where chance gives as much (Kelley's epsilon
+        squared)."""
+        place, x = places[self.has], self.x
+        if self.labels is None and len(np.unique(x)) > 5:
+            x = np.searchsorted(np.quantile(x, [0.2, 0.4, 0.6, 0.8]), x)
+        group = np.unique(x, return_inverse=True)[1]
+        n, n_groups = len(place), group.max() + 1
+        mean = np.bincount(group, place) / np.bincount(group)
+        total = ((place - place.mean()) ** 2).sum()
+        if n <= n_groups or total == 0:
+            return 0.0
+        within = ((place - mean[group]) ** 2).sum()
+        return max(0.0, float(1 - within / (n - n_groups) * (n - 1) / total))
+
+
+def rank_agreement(search: Any, *, metric: str | None = None) -> dict[str, np.ndarray]:
+    """How far each level of a search ranks candidates as the next one does.
+
+    Only the candidates that were promoted stand on both levels, so a level that cuts well has few
+    good ones to tell apart, and agrees less than it would on all of them.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    search : HyperbandSearchCV, SuccessiveHalvingSearchCV, Result or path-like
+        A fitted search, what a plain function returned, or a journal.
+
+    metric : str, default=None
+        One of the metrics of ``scoring``. None: that of ``refit``, or the first.
+
+    Returns
+    -------
+    agreement : dict of str to ndarray of shape (n_levels - 1,)
+        A row for each pair of neighbouring levels, lowest first. ``n_resources`` and ``n_folds`` of
+        the lower level; ``n_candidates`` with a score on both; ``correlation``, Spearman's, NaN
+        below four candidates; ``low`` and ``high``, the 5 % and the 95 % quantile of it over 1,000
+        bootstrap samples of the candidates; ``cut``, the share of the best third on the upper level
+        that is not among the best third on the lower one.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the search is not fitted.
+    ValueError
+        If the search has no such metric.
+
+    Examples
+    --------
+    >>> from skhalving import rank_agreement, successive_halving
+    >>> result = successive_halving(lambda x, resource: x / resource, range(27), max_resources=9)
+    >>> rank_agreement(result)["correlation"]
+    array([ 1., nan])
+    """
+    return agreement(Trials.of(search, metric))
+
+
+def agreement(trials: Trials) -> dict[str, np.ndarray]:
+    """The same, of the table."""
+    loss = -trials.score if trials.maximize else trials.score
+    table = np.full((len(trials.schedule.levels), trials.candidate.max() + 1), np.nan)
+    table[trials.level, trials.candidate] = loss
+    rows = []
+    for level, (lower, upper) in enumerate(pairwise(table)):
+        both = np.isfinite(lower) & np.isfinite(upper)
+        pair, n = np.array([lower[both], upper[both]]), int(both.sum())
+        correlation = low = high = cut = np.nan
+        if n >= 4 and np.ptp(pair, axis=1).all():
+            picks = np.random.RandomState(0).randint(n, size=(1000, n))
+            correlation = _spearman(pair[:, np.newaxis])[0]
+            low, high = np.nanquantile(_spearman(pair[:, picks]), [0.05, 0.95])
+            below, top = np.argsort(pair, axis=1, kind="stable")[:, : -(-n // 3)]
+            cut = 1 - np.isin(top, below).mean()
+        rows.append((*trials.schedule.levels[level], n, correlation, low, high, cut))
+    names = ("n_resources", "n_folds", "n_candidates", "correlation", "low", "high", "cut")
+    return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+
+
+def _spearman(pair: np.ndarray) -> np.ndarray:
+    """The correlation of the ranks of two arrays of shape (n_samples, n)."""
+    lower, upper = rankdata(pair, axis=-1) - (pair.shape[-1] + 1) / 2
+    with np.errstate(invalid="ignore"):  # all equal: no correlation
+        spread = np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
+        return (lower * upper).sum(-1) / spread
+
+
+def _metric(search: Any, metric: str | None) -> str:
+    """The metric asked for, or that of ``refit``, or the first."""
+    prefix = "mean_test_"
+    metrics = [name[len(prefix) :] for name in search.cv_results_ if name.startswith(prefix)]
+    if metric is None:
+        return search.refit if search.refit in metrics else metrics[0]
+    if metric not in metrics:
+        raise ValueError(
+            f"metric={metric!r} is not in the results of this search; give one of "
+            f"{', '.join(map(repr, metrics))}"
+        )
+    return metric
+
+
+def _name_of_score(search: Any) -> str:
+    """What the only score of a search is called; ``make_scorer(f1_score, ...)`` is ``f1_score``."""
+    scoring, estimator = search.scoring, search.estimator
+    if scoring is None:
+        return "accuracy" if is_classifier(estimator) else "R²" * is_regressor(estimator) or "score"
+    if isinstance(scoring, str):
+        return scoring
+    of_scorer = str(scoring).partition("make_scorer(")[2].split(",")[0].rstrip(")")
+    return of_scorer or getattr(scoring, "__name__", "score")
+
+
+def _seconds(results: Mapping[str, Any]) -> np.ndarray:
+    """What each trial cost; the folds it kept from the rung before were paid there."""
+    spent = (results["mean_fit_time"] + results["mean_score_time"]) * results["n_folds"]
+    seconds, paid = spent.copy(), dict[tuple[int, int], float]()
+    for i, who in enumerate(zip(results["candidate"], results["n_resources"], strict=True)):
+        seconds[i] -= paid.get(who, 0.0)
+        paid[who] = spent[i]
+    return seconds
+
+
+def _seen(rows: Sequence[Record], level: np.ndarray, n_folds: Sequence[int]) -> Schedule:
+    """The brackets as far as they have come; one of each at least will get to the top."""
+    levels = [
+        Level(
+            *max(
+                (row.amount, n)
+                for row, n, its in zip(rows, n_folds, level, strict=True)
+                if its == at
+            )
+        )
+        for at in range(level.max() + 1)
+    ]
+    counts = np.zeros((1 + max(r.bracket for r in rows), len(levels)), dtype=int)
+    for row, at in zip(rows, level, strict=True):
+        counts[row.bracket, at] += 1
+    # Equal candidates share evaluations, so a rung may be seen with fewer than the one above it.
+    least = np.maximum(np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1], 1)
+    brackets = []
+    for seen, of_bracket in zip(counts, least, strict=True):
+        first = int((seen > 0).argmax()) if seen.any() else len(levels) - 1
+        brackets.append(Bracket.on(levels, *of_bracket[first:].tolist()))
+    return Schedule(tuple(levels), tuple(brackets))
