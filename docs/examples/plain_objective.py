@@ -3,8 +3,7 @@ A plain objective
 =================
 
 A search without an estimator: sixteen random numbers in [0, 4] compete to be closest to 2. The
-objective is noisy, and becomes exact as the resource grows. The resource grows from rung to rung, up
-to exactly 27.
+objective is noisy, and becomes exact as the resource grows, from rung to rung up to exactly 27.
 """
 
 import random
@@ -25,7 +24,7 @@ result = successive_halving(objective, configurations, max_resources=27, factor=
 print(result)
 
 # %%
-# The best third of each rung goes on. Larger amounts make the objective exact: a configuration whose
-# line falls had been unlucky before, and one whose line rises lucky, since smaller is better.
+# The best third of each rung goes on. Larger amounts make the objective exact: a configuration
+# whose line falls had been unlucky before, and one whose line rises lucky, since smaller is better.
 
 display = HalvingDisplay.from_result(result)

@@ -39,13 +39,13 @@ search.fit(X_train, y_train)
 print(f"accuracy on them: {search.score(X_test, y_test):.3f}")
 
 # %%
-# **The race.** A dot is a candidate on one level: the number of rows that it was trained on, and the
-# number of folds that it was scored on. A line leads from a promoted candidate to its next level;
+# **The race.** A dot is a candidate on one level: the number of rows it was trained on, and the
+# number of folds it was scored on. A line leads from a promoted candidate to its next level;
 # candidates that dropped out before the top are faded. Candidates of one bracket compete with one
 # another only. The star is the winner, its bar one standard deviation over the folds.
 #
-# Look at whether the lines cross: where they do, the smaller amount misled. The second bracket, which
-# starts higher, is there for that case.
+# Look at whether the lines cross: where they do, the smaller amount misled. The second bracket,
+# which starts higher, is there for that case.
 
 figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
 scores = HalvingDisplay.from_estimator(search, ax=ax)
