@@ -2,8 +2,8 @@
 A plain objective
 =================
 
-No estimator: sixteen random numbers in [0, 4] race to be closest to 2, judged by a noisy objective
-that becomes exact as the resource grows. Resources grow from rung to rung, up to exactly 27.
+A search without an estimator: sixteen random numbers in [0, 4] compete to be closest to 2. The
+objective is noisy, and becomes exact as the resource grows, from rung to rung up to exactly 27.
 """
 
 import random
@@ -24,7 +24,7 @@ result = successive_halving(objective, configurations, max_resources=27, factor=
 print(result)
 
 # %%
-# The best of each rung goes on. Larger amounts make the objective exact, so lines that fell or rose
-# had been lucky or unlucky.
+# The best third of each rung goes on. Larger amounts make the objective exact: a configuration
+# whose line falls had been unlucky before, and one whose line rises lucky, since smaller is better.
 
 display = HalvingDisplay.from_result(result)

@@ -39,13 +39,13 @@ search.fit(X_train, y_train)
 print(f"accuracy on them: {search.score(X_test, y_test):.3f}")
 
 # %%
-# **The race.** A dot is a candidate on one level: the number of rows it was given, and the number
-# of folds it was scored on. Lines lead from those who were promoted to their next level; faded ones
-# dropped out before the top. A bracket is a group of candidates that compete with one another only.
-# The star is the winner, its bar one standard deviation over the folds.
+# **The race.** A dot is a candidate on one level: the number of rows it was trained on, and the
+# number of folds it was scored on. A line leads from a promoted candidate to its next level;
+# candidates that dropped out before the top are faded. Candidates of one bracket compete with one
+# another only. The star is the winner, its bar one standard deviation over the folds.
 #
-# Look at whether the lines cross: where they do, the small amount misled, and the brackets that
-# start higher are there for that case.
+# Look at whether the lines cross: where they do, the smaller amount misled. The second bracket,
+# which starts higher, is there for that case.
 
 figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
 scores = HalvingDisplay.from_estimator(search, ax=ax)
@@ -57,8 +57,8 @@ figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 schedule = HalvingDisplay.from_estimator(search, kind="schedule", ax=ax)
 
 # %%
-# **The time.** The best score with the full resource so far, against the seconds that all fits took
-# until then. Those of the lower levels come first, which is why nothing is drawn at the left.
+# **The time.** The best score at full resource so far, against the seconds that all fits took until
+# then. The lower levels run first, so the curve starts late.
 
 figure, ax = plt.subplots(figsize=(8, 4.0), layout="constrained")
 time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)

@@ -33,7 +33,7 @@ for search in searches:
     start = time.perf_counter()
     search.fit(X_train, y_train)
     seconds = time.perf_counter() - start
-    fits = search.schedule_.n_fits if hasattr(search, "schedule_") else 5 * 8 * 8
+    fits = search.n_fits_ if hasattr(search, "n_fits_") else 5 * 8 * 8
     print(
         f"{type(search).__name__:<20}{search.best_score_:>12.4f}"
         f"{search.score(X_test, y_test):>12.4f}{fits:>8}{seconds:>10.1f}"
