@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.tabulate ames_kernel pima_forest --configurations 150
 
-A table is an ``npz``. ``S`` are scores and ``CF``, ``CS``, ``CO`` CPU seconds of fitting, of scoring
-and of all else, each an array of configurations x levels x folds. The first configuration is the
-estimator as it is, with nothing set. ``held`` is a configuration's score on rows that no search
-sees, fitted on all others; ``params`` its parameters, as text; ``levels`` the amounts of resource
-(from R/27 to R); ``n_samples`` the rows of X; ``continues``, whether a search goes on training
-between levels. Folds stand in the order in which a search uses them.
+A table is an ``npz``. ``S`` are scores and ``CF``, ``CS``, ``CO`` CPU seconds of fitting, of
+scoring and of all else, each an array of configurations x levels x folds. The first configuration
+is the estimator as it is, with nothing set. ``held`` is a configuration's score on rows that no
+search sees, fitted on all others; ``params`` its parameters, as text; ``levels`` the amounts of
+resource (from R/27 to R); ``n_samples`` the rows of X; ``continues``, whether a search goes on
+training between levels. Folds stand in the order in which a search uses them.
 
 Every number comes from the functions that a search runs on its workers.
 """

@@ -354,9 +354,7 @@ ALL = (
     Task(
         "segment_mlp",
         keel("segment"),
-        scaled(
-            "mlp", MLPClassifier(max_iter=27, tol=0, n_iter_no_change=1000, random_state=0)
-        ),
+        scaled("mlp", MLPClassifier(max_iter=27, tol=0, n_iter_no_change=1000, random_state=0)),
         of_step(
             "mlp",
             {
@@ -393,9 +391,7 @@ ALL = (
     Task(
         "abalone_boosting",
         abalones,
-        lambda: HistGradientBoostingClassifier(
-            max_iter=30, early_stopping=False, random_state=0
-        ),
+        lambda: HistGradientBoostingClassifier(max_iter=30, early_stopping=False, random_state=0),
         {**BOOSTING_SPACE, "class_weight": [None, "balanced"]},
         scoring="average_precision",
     ),
