@@ -7,7 +7,7 @@ What a search would have cost and found is looked up in a table of ``tabulate`` 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -271,11 +271,6 @@ def early_stopping(table: Table, candidates: np.ndarray, forgiving: bool) -> Fou
             if best < 0 or table.quality[row] > table.quality[best]:
                 best = row
     return Found(int(best if best >= 0 else candidates[0]), bill.total)
-
-
-def without(table: Table, **changes: object) -> Table:
-    """The same table with other facts, for instance ``continues=False``."""
-    return replace(table, **changes)
 
 
 def levels_of(table: Table, n_levels: int, n_folds: Sequence[int], factor: int = 3) -> list[Level]:
