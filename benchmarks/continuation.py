@@ -44,9 +44,10 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from benchmarks.replay import markdown
+from benchmarks.questions import markdown
 from skhalving import SuccessiveHalvingSearchCV
-from skhalving.continuation import Models
+from skhalving.store import Store
+from skhalving.task import Task
 
 MOST, N_CANDIDATES, REPEATS = 81, 27, 3
 SIZES = (1, 10, 32, 100)
@@ -138,6 +139,7 @@ def run(case: Case, going_on: bool) -> Run:
         min_resources=3,
         max_resources=MOST,
         n_candidates=N_CANDIDATES,
+        schedule="published",
         folds="all",
         cv=StratifiedShuffleSplit(n_splits=1, test_size=0.25, random_state=0),
         refit=False,
@@ -148,20 +150,20 @@ def run(case: Case, going_on: bool) -> Run:
     lost = not going_on and case.same_chain
     forget_peak()
     with (
-        patch.object(Models, "save", timed(Models.save, spent)),
-        patch.object(Models, "load", timed(Models.load, spent)),
-        patch.object(Models, "load", lambda *_: None) if lost else nullcontext(),
+        patch.object(Store, "keep", timed(Store.keep, spent)),
+        patch.object(Store, "take", timed(Store.take, spent)),
+        patch.object(Store, "take", lambda *_: (0, None)) if lost else nullcontext(),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # MLP says that it has not converged
         start, started = time.perf_counter(), time.process_time()
         search.fit(case.X, case.y)
         wall, processor = time.perf_counter() - start, time.process_time() - started
-    assert search.cv_results_["continued"].any() == going_on
+    assert search.all_cv_results_["continued"].any() == going_on
     rungs = search.schedule_.brackets[0].rungs
     done = [0, *(rung.n_resources for rung in rungs)]
     return Run(
-        search.cv_results_["mean_fit_time"].sum() - lost * sum(spent),
+        search.all_cv_results_["mean_fit_time"].sum() - lost * sum(spent),
         wall,
         processor,
         sum(spent),
@@ -242,8 +244,7 @@ def milliseconds(function: Callable[..., Any], *args: Any, repeats: int = 5) -> 
 
 def returned(path: str, model_too: bool) -> Any:
     """On a worker: read a model, and hand it back or not."""
-    with open(path, "rb") as file:
-        model = pickle.load(file)
+    model = joblib.load(path)
     return model if model_too else None
 
 
@@ -256,16 +257,15 @@ def keeping_rows() -> Iterator[list[str]]:
     for megabytes in SIZES:
         for kind, model in models_of(megabytes):
             with tempfile.TemporaryDirectory() as folder:
-                models, key = Models(folder), (0, 0, 0)
-                path, other = models._path(key), os.path.join(folder, "joblib")
-                save = milliseconds(models.save, key, model)
-                load = milliseconds(models.load, key)
-                dump = milliseconds(joblib.dump, model, other)
-                undump = milliseconds(joblib.load, other)
+                store, path = Store(folder), os.path.join(folder, "joblib")
+                keep = milliseconds(store.keep, Task(0, 0, 1), model)
+                take = milliseconds(store.take, Task(0, 0, 2))
+                dump = milliseconds(joblib.dump, model, path)
+                load = milliseconds(joblib.load, path)
                 through_pipe(path, False)
                 pipe = [milliseconds(through_pipe, path, model_too) for model_too in (True, False)]
                 size = os.path.getsize(path) / 1e6
-            figures = (save, load, dump, undump, pipe[0] - pipe[1])
+            figures = (keep, take, dump, load, pipe[0] - pipe[1])
             yield [f"{kind}, {size:.0f} MB", *(f"{figure:.1f}" for figure in figures)]
     executor.shutdown()
 
@@ -274,7 +274,7 @@ def main() -> None:
     head = ["estimator", "going on: s (wall)", "scratch: s (wall)", "ratio (range)"]
     head += ["processor", "ideal", "on models: s", "peak MB: both"]
     print(markdown(head, [going_on_row(case) for case in CASES]), flush=True)
-    head = ["model", "save: ms", "load: ms", "joblib.dump: ms", "joblib.load: ms", "pipe: ms"]
+    head = ["model", "keep: ms", "take: ms", "joblib.dump: ms", "joblib.load: ms", "pipe: ms"]
     print("\n" + markdown(head, keeping_rows()))
 
 

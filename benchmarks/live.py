@@ -1,96 +1,220 @@
-"""Run the methods for real, a task, a method and a seed at a time, and write down what came out.
+"""Run searches for real at equal processor time, and write down what came out.
 
-Every run is a line of ``live.jsonl``: CPU seconds of the process tree, the score of the answer at
-full resource over all folds, and its score on the rows held out; or the error, also of a package
-that is missing. A run that is in the file is not run again, so the figures grow with every budget.
+    OMP_NUM_THREADS=1 python -m benchmarks.live --seconds 600
+
+Every method gets as much as ten configurations cost on all folds (``Problem.seconds``). Those that
+propose one configuration after another are stopped then; those that are told a number of candidates
+get as many as cost so much in a replay of the task's table.
+
+A run is a line of ``live.jsonl``: CPU seconds of the process, the score of the answer at full
+resource over all folds, and its score on the rows held out; or the error, also of a package that is
+missing. What is in the file is not run again, so the figures grow with every call.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
-import resource
-import signal
-import sys
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+import numpy as np
 from sklearn.base import clone
-from sklearn.metrics import check_scoring
+from sklearn.model_selection import RandomizedSearchCV, cross_val_score
 from threadpoolctl import threadpool_limits
 
-from benchmarks.methods import METHODS, N_CONFIGURATIONS, Problem, applies
-from benchmarks.replay import Table
+from benchmarks import questions, rules
+from benchmarks.replay import Table, read_tables
 from benchmarks.tasks import TASKS, Task
+from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 
 RECORD = Path(__file__).parent / "live.jsonl"
+BUDGET = 10  # configurations on all folds
 N_SEEDS = 5
-# What a method may cost, in times what random search costs.
-LIMIT = 4.0
-STOPPED = "stopped after"
-ONCE = ("GridSearchCV",)  # has no seed
-PACKAGES = ("scikit-learn", "numpy", "scipy", "optuna", "scikit-optimize", "lightgbm", "dask-ml")
+PACKAGES = ("scikit-learn", "numpy", "scipy", "optuna", "optuna-integration")
+Params = dict[str, Any]
 
 
-class OutOfTime(BaseException):
-    """Not an Exception: those are caught and scored as failed fits."""
+@dataclass(frozen=True)
+class Problem:
+    """What a method is given: a task, its data and folds, a seed, and CPU seconds to spend."""
+
+    task: Task
+    X: Any
+    y: np.ndarray
+    splits: list[tuple[np.ndarray, np.ndarray]]
+    seed: int
+    table: Table
+
+    @property
+    def seconds(self) -> float:
+        return BUDGET * self.table.full_cost
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The arguments that all searches of scikit-learn's kind share."""
+        return {"cv": self.splits, "refit": False, "scoring": self.task.scoring} | {
+            "random_state": self.seed
+        }
+
+    def scores(self, params: Params, folds: Any = slice(None)) -> np.ndarray:
+        """On some folds, by default on all."""
+        estimator = clone(self.task.estimator()).set_params(**params)
+        cv, scoring = self.splits[folds], self.task.scoring
+        return cross_val_score(estimator, self.X, self.y, cv=cv, scoring=scoring)
+
+    def candidates(self, method: str) -> int:
+        """How many cost as much as the budget, in replay; at most all of the table's."""
+        of = rules.METHODS[method]
+        sizes = [n for n in questions.SIZES if 3 <= n <= len(self.table)]
+        costs = [questions.figures(of, self.table, n, 20).cost.mean() for n in sizes]
+        return round(float(np.interp(np.log(BUDGET), np.log(costs), sizes)))
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raise OutOfTime in the main thread when so much CPU time has passed."""
-
-    def stop(*_: Any) -> None:
-        raise OutOfTime
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+Method = Callable[[Problem], Params]
 
 
-def cpu_seconds() -> float:
-    """Of this process and its children."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+def random_search(p: Problem) -> Params:
+    search = RandomizedSearchCV(p.task.estimator(), p.task.space, n_iter=BUDGET, **p.common)
+    return search.fit(p.X, p.y).best_params_
 
 
-def installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+def ours(search: type, name: str, **options: Any) -> Method:
+    def method(p: Problem) -> Params:
+        n = p.candidates(name)
+        options_of_all = {**p.common, "resource": p.task.resource, "n_candidates": n, **options}
+        found = search(p.task.estimator(), p.task.space, **options_of_all).fit(p.X, p.y)
+        return without_resource(found.best_params_, p)
+
+    return method
 
 
-def processor() -> str:
-    """Its name where Linux tells, else its kind."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def stock_halving(p: Problem) -> Params:
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    options = {"resource": p.task.resource, "min_resources": "exhaust"}
+    if p.task.resource != "n_samples":
+        options["max_resources"] = p.task.estimator().get_params()[p.task.resource]
+    search = HalvingRandomSearchCV(
+        p.task.estimator(),
+        p.task.space,
+        n_candidates=p.candidates(rules.STOCK),
+        **options,
+        **p.common,
+    )
+    return without_resource(search.fit(p.X, p.y).best_params_, p)
 
 
-def machine() -> dict[str, Any]:
-    """Where and when."""
-    return {
-        "date": date.today().isoformat(),
-        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "python": platform.python_version(),
-        **{package: installed(package) for package in PACKAGES},
-    }
+def without_resource(params: Params, p: Problem) -> Params:
+    return {name: value for name, value in params.items() if name != p.task.resource}
+
+
+# -- Optuna ----------------------------------------------------------------------------------------
+
+
+def suggest(trial: Any, space: dict[str, Any]) -> Params:
+    """One configuration of a scipy space, asked of an Optuna trial."""
+    return {name: suggest_one(trial, name, d) for name, d in space.items()}
+
+
+def suggest_one(trial: Any, name: str, d: Any) -> Any:
+    if isinstance(d, list):
+        return d[trial.suggest_categorical(name, list(range(len(d))))]
+    low, high = d.support()
+    if d.dist.name == "randint":
+        return trial.suggest_int(name, int(low), int(high))
+    return trial.suggest_float(name, float(low), float(high), log=d.dist.name == "loguniform")
+
+
+def distribution_of(d: Any) -> Any:
+    """The same for OptunaSearchCV."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(d, list):
+        return CategoricalDistribution(d)
+    low, high = d.support()
+    if d.dist.name == "randint":
+        return IntDistribution(int(low), int(high))
+    return FloatDistribution(float(low), float(high), log=d.dist.name == "loguniform")
+
+
+def stop_after(seconds: float) -> Callable[[Any, Any], None]:
+    """Ends a study when so much CPU time has passed."""
+    start = time.process_time()
+
+    def stop(study: Any, trial: Any) -> None:
+        if time.process_time() - start >= seconds:
+            study.stop()
+
+    return stop
+
+
+def tpe(p: Problem, prune: bool = False) -> Params:
+    """Scores fold by fold; pruned, if at all, by a Wilcoxon test over the folds."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    asked: list[Params] = []
+
+    def objective(trial: Any) -> float:
+        asked.append(suggest(trial, p.task.space))
+        scores: list[float] = []
+        for k in range(len(p.splits)):
+            scores.append(float(p.scores(asked[-1], slice(k, k + 1))[0]))
+            trial.report(scores[-1], k)
+            if prune and trial.should_prune():
+                break
+        return float(np.mean(scores))
+
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=p.seed),
+        pruner=optuna.pruners.WilcoxonPruner() if prune else optuna.pruners.NopPruner(),
+    )
+    study.optimize(objective, callbacks=[stop_after(p.seconds)])
+    return asked[study.best_trial.number]
+
+
+def tpe_wilcoxon(p: Problem) -> Params:
+    return tpe(p, prune=True)
+
+
+def optuna_search(p: Problem) -> Params:
+    from optuna_integration import OptunaSearchCV
+
+    search = OptunaSearchCV(
+        p.task.estimator(),
+        {name: distribution_of(d) for name, d in p.task.space.items()},
+        n_trials=100 * BUDGET,
+        callbacks=[stop_after(p.seconds)],
+        **p.common,
+    )
+    return search.fit(p.X, p.y).best_params_
+
+
+METHODS: dict[str, Method] = {
+    rules.RANDOM: random_search,
+    rules.HEDGED: ours(HyperbandSearchCV, rules.HEDGED),
+    rules.SINGLE: ours(SuccessiveHalvingSearchCV, rules.SINGLE),
+    rules.PUBLISHED: ours(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
+    rules.STOCK: stock_halving,
+    "Optuna TPE": tpe,
+    "Optuna TPE, WilcoxonPruner": tpe_wilcoxon,
+    "OptunaSearchCV": optuna_search,
+}
+
+
+# -- running ---------------------------------------------------------------------------------------
 
 
 def random_state(task: Task, seed: int) -> int:
@@ -98,27 +222,23 @@ def random_state(task: Task, seed: int) -> int:
     return crc32(f"{task.name}, {seed}".encode())
 
 
-def run_one(task: Task, method: str, seed: int, limit: float) -> dict[str, Any]:
+def run_one(table: Table, method: str, seed: int) -> dict[str, Any]:
     """One line of the record."""
-    state = random_state(task, seed)
-    line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed}
-    line |= {"random_state": state, **machine()}
+    task = TASKS[table.name]
+    X, X_held, y, y_held = task.load()
+    problem = Problem(task, X, y, task.splits(X, y), random_state(task, seed), table)
+    line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed, **machine()}
+    start = time.process_time()
     try:
-        X, X_test, y, y_test = task.load()
-        problem = Problem(task, X, y, task.splits(X, y), state)
-        start, wall = cpu_seconds(), time.perf_counter()
-        with time_limit(limit):
-            params = METHODS[method](problem)
-    except OutOfTime:
-        return {**line, "error": f"{STOPPED} {limit:.0f} CPU seconds"}
+        params = METHODS[method](problem)
     except Exception as error:
         return {**line, "error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
-    line |= {"cpu": cpu_seconds() - start, "wall": time.perf_counter() - wall}
+    line["cpu"] = time.process_time() - start
     model = clone(task.estimator()).set_params(**params).fit(X, y)
     return {
         **line,
-        "quality": problem.score(params),
-        "test": float(check_scoring(model)(model, X_test, y_test)),
+        "quality": float(problem.scores(params).mean()),
+        "held": float(task.scorer()(model, X_held, y_held)),
         "params": {name: repr(value) for name, value in params.items()},
     }
 
@@ -130,42 +250,46 @@ def recorded() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RECORD.read_text().splitlines()]
 
 
-def run_what_fits(tables: list[Table], budget: float) -> None:
-    """So many CPU seconds of runs: every method on every task, then again with another seed.
-
-    Cheap tasks come first, and a run is left out when its like did not fit into what is left.
-    """
-    start = cpu_seconds()
+def run_what_fits(tables: list[Table], seconds: float) -> None:
+    """So many CPU seconds of runs: the cheapest task first, all methods on it, all seeds."""
+    start = time.process_time()
     done = {(line["task"], line["method"], line["seed"]) for line in recorded()}
-    failed = {(line["task"], line["method"]) for line in recorded() if "error" in line}
-    todo = [
-        (table, method, seed)
-        for seed in range(N_SEEDS)
-        for method in METHODS
-        for table in sorted(tables, key=lambda table: table.full_cost)
-        if applies(method, TASKS[table.name]) and (seed == 0 or method not in ONCE)
-    ]
-    for i, (table, method, seed) in enumerate(todo):
-        limit = LIMIT * N_CONFIGURATIONS * table.full_cost
-        left = budget - (cpu_seconds() - start)
-        run = (table.name, method)
-        if (*run, seed) in done or run in failed or left < limit / LIMIT:
-            continue
-        progress(i / len(todo), f"{table.name}, {method}, seed {seed}", left)
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            line = run_one(TASKS[table.name], method, seed, min(limit, left))
-        if left < limit and line.get("error", "").startswith(STOPPED):
-            continue  # the budget's fault, not the method's
-        if "error" in line:
-            failed.add(run)
-        with RECORD.open("a") as file:
-            print(json.dumps(line), file=file)
-    progress(1.0, "done", 0.0)
-    print(file=sys.stderr)
+    for table in sorted(tables, key=lambda table: table.full_cost):
+        for seed in range(N_SEEDS):
+            for method in METHODS:
+                if (table.name, method, seed) in done:
+                    continue
+                if time.process_time() - start > seconds:
+                    return
+                with threadpool_limits(1), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    line = run_one(table, method, seed)
+                with RECORD.open("a") as file:
+                    print(json.dumps(line), file=file)
 
 
-def progress(share: float, what: str, left: float) -> None:
-    """A bar that is drawn over itself."""
-    bar = "#" * round(20 * share)
-    print(f"\r[{bar:<20}] {left:5.0f} s left  {what:<60}", end="", file=sys.stderr, flush=True)
+def machine() -> dict[str, Any]:
+    """Where and when."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
+        **{package: installed(package) for package in PACKAGES},
+    }
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=600.0, help="CPU seconds to spend")
+    run_what_fits(read_tables(), parser.parse_args().seconds)
+
+
+if __name__ == "__main__":
+    main()

@@ -77,6 +77,7 @@ def sleep(times, n_jobs, least=BOUND):
         space,
         resource="epochs",
         min_resources=1,
+        schedule="published",
         folds="all",
         cv=SPLIT,
         refit=False,
@@ -91,7 +92,7 @@ def sleep(times, n_jobs, least=BOUND):
 
 def work_of(search):
     """What each rung's fits had to sleep."""
-    results, scale = search.cv_results_, search.estimator.scale
+    results, scale = search.all_cv_results_, search.estimator.scale
     work = {}
     for bracket, i, amount, params in zip(
         *(results[name] for name in ("bracket", "iter", "n_resources", "params")), strict=True

@@ -1,334 +1,299 @@
-"""The page ``docs/benchmarks.md``: what was run, where, and what came out."""
+"""``docs/benchmarks.md`` and its pictures: every number on them comes from here."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.live import N_SEEDS, machine, recorded
-from benchmarks.methods import METHODS, N_CONFIGURATIONS
-from benchmarks.replay import (
-    Figures,
-    Table,
-    geometric_mean,
-    halving,
-    hyperband,
-    interval,
-    markdown,
-    read_tables,
-    report,
-    speedup_of,
-)
-from benchmarks.replay import figures as replayed
-from benchmarks.tasks import FIVE_FOLDS, TASKS, Task
+from benchmarks import questions, rules
+from benchmarks.live import BUDGET, METHODS, N_SEEDS, machine, recorded
+from benchmarks.questions import figures, geometric_mean, interval, kept, markdown, open_to_choice
+from benchmarks.replay import Table
+from benchmarks.tasks import KEPT, TASKS, Task
 
 DOCS = Path(__file__).parents[1] / "docs"
-RANDOM = "RandomizedSearchCV"
-Runs = dict[str, dict[str, list[dict[str, Any]]]]  # task, method, seeds
 
 INTRODUCTION = """\
 # Benchmarks
 
-Written by a command, from runs on one machine; nothing on this page was typed in:
+{quote}
+
+Written by a command, from runs on one machine; no number on this page was typed in:
 
     pip install ".[bench]"
-    python -m benchmarks.tabulate TASK --configurations N --seconds S    # once; tables are stored
-    python -m benchmarks --budget CPU_SECONDS --seeds {seeds}    # live runs add up in live.jsonl
+    python -m benchmarks.tabulate --configurations 150    # once; the tables are stored
+    python -m benchmarks.live --seconds 600               # runs add up in live.jsonl
+    python -m benchmarks                                  # this page, in minutes
 
-All methods get the same three folds of the same rows, one core, and no refit. *Cost* is CPU
-seconds of the process tree. *Quality* is the score of the configuration returned, at full resource
-on all folds; *held out* its score, fitted on all rows of the search, on a quarter that no search
-saw. The *speed-up* is how many configurations random search needs, on average, to find something
-that ranks as high, over how many it could have tried for the same cost. Random search itself is
-at 1, and **a number below 1 means: use random search**. Ranks are among the random configurations
-of the task's table, all of which were fitted in full; an answer better than all of them counts as
-the best, so the speed-up of a method that goes beyond is a lower bound.
+A *table* holds what 150 random configurations of a task score and cost on every {{term}}`level`,
+all five folds, one core. A {{term}}`replay` runs the real schedule and the real race over a table,
+so that {n_seeds} searches of each kind cost nothing. One *full evaluation* is a configuration on
+all folds at full resource. Every mean has the worst task beside it, and an interval: 95 % of the
+means, when the tasks are drawn again.
+
+The tasks were fixed before any schedule was replayed on them, and none has been dropped since. The
+defaults were chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by a
+seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
+"""
+
+GRID = """\
+## 1. A whole grid
+
+All {n} configurations enter, as with `GridSearchCV`. *Times cheaper* is against fitting them all;
+*rank* is the mean rank of the answer, 1 being the best of {n}; the *loss* is how far below the best
+its score is, in standard deviations of the best's scores over the folds.
+"""
+
+QUALITY = """\
+## 2. Equal quality
+
+How many configurations random search needs to find something that ranks as high, over how many it
+could have tried for the same cost. **Below 1 means: use random search.**
+"""
+
+COST = """\
+## 3. Equal cost
+
+How far the answer is below the best of the table at 2.5 to 40 full evaluations; the median
+configuration is at 1, the best at 0. In brackets the worst task. A search that all 150
+configurations cost less is shown with all of them.
 """
 
 LIVE = """\
-Up to {n_seeds} seeds of every method on every task, as far as the budget went. Not all methods were
-run on all tasks: so beside each of them stands `RandomizedSearchCV` on the same tasks. With the
-same seed it and ours draw the same configurations. So few seeds are rough: see how far from 1
-random search itself is, which would be at 1 with many. A method that did not come to an end on a
-task is missing from its mean, which favours it; see below. The replay has hundreds of seeds.
+### The same live, against other packages
+
+{budget} full evaluations of processor time for everyone, {seeds} seeds, on the {n} cheapest tasks.
+*Regret* as above, *held out* the same on rows that no search saw; the search's own answers may be
+better than the best of the table, which is a regret below 0.
+"""
+
+HEDGED = """\
+## Which integers?
+
+The default schedule keeps half at cuts below full resource, a third at others, at least two
+finalists, and has two brackets of equal numbers. Below, all members of that family: the mean
+speed-up, the least, and what the choice goes by, the root of their product.
 """
 
 
-def runs_by_task(lines: Sequence[dict[str, Any]]) -> Runs:
-    """The runs that came to an end."""
-    runs: Runs = defaultdict(lambda: defaultdict(list))
+def quote(tables: Sequence[Table], n_seeds: int) -> str:
+    """The line that a stranger can quote."""
+    found = [figures(rules.METHODS[rules.HEDGED], t, len(t), n_seeds) for t in tables]
+    cheaper, loss = geometric_mean(f.cheaper for f in found), np.mean([f.deviations for f in found])
+    rank = np.exp(np.mean([f.log_rank for f in found]))
+    at = {
+        name: np.mean(
+            [
+                questions.at_cost(questions.curve(rules.METHODS[name], t, n_seeds), BUDGET)[0]
+                for t in tables
+            ]
+        )
+        for name in (rules.HEDGED, rules.RANDOM)
+    }
+    return (
+        f"**On {len(tables)} tasks with five folds and 150 configurations each, "
+        f"`HyperbandSearchCV()` costs 1/{cheaper:.1f} of `GridSearchCV` and answers at rank "
+        f"{rank:.1f} of 150, losing {loss:.2f} standard deviations of the best's folds; for the "
+        f"price of {BUDGET} full evaluations its regret is {at[rules.HEDGED]:.3f} where that of "
+        f"`RandomizedSearchCV` is {at[rules.RANDOM]:.3f}.**"
+    )
+
+
+def describe(task: Task, table: Table) -> list[str]:
+    estimator = task.estimator()
+    name = type(getattr(estimator, "steps", [(0, estimator)])[-1][1]).__name__
+    scoring = task.scoring or ("accuracy" if task.is_classification else "R²")
+    return [
+        task.name + " *" * (task.name.partition("_")[0] in KEPT),
+        name,
+        f"{table.n_samples:,}",
+        task.resource.rpartition("__")[2],
+        scoring,
+        str(len(table)),
+        f"{table.full_cost:.2f}",
+    ]
+
+
+def tasks_table(tables: Sequence[Table]) -> str:
+    head = ["task", "estimator", "rows", "resource", "score", "tabulated", "CPU s, 5 folds"]
+    return markdown(head, [describe(TASKS[table.name], table) for table in tables])
+
+
+def live_table(tables: Sequence[Table], lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A row for each method, on the tasks where all ran; the errors of those that did not."""
+    runs: dict[str, dict[str, list[Mapping[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         if "error" not in line:
-            runs[line["task"]][line["method"]].append(line)
-    return runs
+            runs[line["method"]][line["task"]].append(line)
+    named = [t for t in tables if all(len(of[t.name]) == N_SEEDS for of in runs.values())]
+    errors = sorted({(line["method"], line["error"]) for line in lines if "error" in line})
+    failed = [f"`{method}` did not run: `{error}`." for method, error in errors]
+    if not runs or not named:
+        return failed
+    rows = [live_row(method, named, runs[method]) for method in METHODS if method in runs]
+    head = ["search", "cost", "regret", "worst task", "held out", "below own parameters"]
+    text = LIVE.format(budget=BUDGET, seeds=N_SEEDS, n=len(named))
+    return [text, markdown(head, rows), *failed]
 
 
-def live_figures(runs: Runs, tables: Sequence[Table]) -> dict[str, dict[str, Figures]]:
-    """Method, task: figures. A task counts when random search was run on it."""
-    found: dict[str, dict[str, Figures]] = defaultdict(dict)
-    for table in tables:
-        of_task = runs.get(table.name, {})
-        if RANDOM not in of_task:
-            continue
-        unit = np.mean([line["cpu"] for line in of_task[RANDOM]]) / N_CONFIGURATIONS
-        for method, lines in of_task.items():
-            quality = np.array([line["quality"] for line in lines])
-            ranks = [table.rank_of(q) for q in quality]
-            cost = np.array([line["cpu"] for line in lines]) / unit
-            found[method][table.name] = Figures(
-                table, np.log(ranks), cost, table.quality.max() - quality
-            )
-    return {method: found[method] for method in METHODS if method in found}
+def live_row(
+    method: str, tables: Sequence[Table], runs: Mapping[str, Sequence[Mapping[str, Any]]]
+) -> list[str]:
+    """A method, over all tasks and seeds."""
 
+    def means(of: Callable[[Table, Mapping[str, Any]], float]) -> list[float]:
+        return [float(np.mean([of(table, run) for run in runs[table.name]])) for table in tables]
 
-def summary(found: dict[str, dict[str, Figures]]) -> str:
-    """A row for each method."""
-    rows = []
-    for method, of_task in found.items():
-        speedups = {task: f.speedup for task, f in of_task.items()}
-        worst = min(speedups, key=lambda task: speedups[task])
-        low, high = interval(len(of_task), speedup_of(list(of_task.values())))
-        rows.append(
-            [
-                method,
-                str(len(speedups)),
-                str(sum(len(f.cost) for f in of_task.values())),
-                f"{geometric_mean(speedups.values()):.2f}",
-                f"{low:.2f} to {high:.2f}" if len(speedups) > 1 else "one task",
-                f"{geometric_mean(found[RANDOM][task].speedup for task in speedups):.2f}",
-                f"{speedups[worst]:.2f} ({worst})",
-                f"{sum(s < 1 for s in speedups.values())} of {len(speedups)}",
-            ]
-        )
-    head = ["method", "tasks", "runs", "speed-up", "95 %", "random there", "worst task", "below 1"]
-    return markdown(head, rows)
-
-
-def details(table: Table, runs: Runs, found: dict[str, dict[str, Figures]]) -> str:
-    """A row for each method on one task."""
-    rows = []
-    for method in found:
-        if table.name not in found[method]:
-            continue
-        lines = runs[table.name][method]
-        figures = found[method][table.name]
-        rows.append(
-            [
-                method,
-                str(len(lines)),
-                f"{np.mean([line['cpu'] for line in lines]):.1f}",
-                f"{np.mean([line['quality'] for line in lines]):.4f}",
-                f"{np.mean([line['test'] for line in lines]):.4f}",
-                f"{figures.speedup:.2f}",
-            ]
-        )
-    return markdown(["method", "seeds", "CPU s", "quality", "held out", "speed-up"], rows)
-
-
-# What replay should agree on with the live runs.
-REPLAYED = {
-    "HyperbandSearchCV": hyperband(),
-    "HyperbandSearchCV, folds='all'": hyperband(folds="all"),
-    "HyperbandSearchCV, from scratch": hyperband(),
-    "SuccessiveHalvingSearchCV": halving(),
-    "SuccessiveHalvingSearchCV, folds='all'": halving(folds="all"),
-}
-
-
-def agreement(found: dict[str, dict[str, Figures]], n_seeds: int) -> str:
-    """Means of the live runs beside where 95 % of the means of as many replays lie."""
-    rows = []
-    for method in found.keys() & REPLAYED.keys():
-        for task, live in found[method].items():
-            again = replayed(REPLAYED[method](live.table), live.table, n_seeds)
-            n = len(live.cost)
-            rows.append([task, method, str(n)])
-            for ours, means in (
-                (live.cost.mean(), of_means(again.cost, n)),
-                (np.exp(live.log_rank.mean()), np.exp(of_means(again.log_rank, n))),
-            ):
-                low, high = np.quantile(means, [0.025, 0.975])
-                rows[-1] += [f"{ours:.1f}", f"{low:.1f} to {high:.1f}"]
-    head = ["task", "method", "seeds", "cost", "replayed, 95 %", "rank", "replayed, 95 %"]
-    return markdown(head, sorted(rows))
-
-
-def of_means(values: np.ndarray, n: int) -> np.ndarray:
-    """The means of many draws of ``n``."""
-    rng = np.random.default_rng(0)
-    return rng.choice(values, (1000, n)).mean(axis=1)
-
-
-def errors(lines: Sequence[dict[str, Any]]) -> str:
-    """Who did not come to an end, where, and what it said."""
-    said: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for line in lines:
-        if "error" in line:
-            said[line["method"], line["error"]].append(line["task"])
-    rows = [[m, f"`{e.replace('`', '')}`", ", ".join(tasks)] for (m, e), tasks in said.items()]
-    return markdown(["method", "what it says", "tasks"], rows) if rows else "None."
-
-
-def task_table(tables: Sequence[Table]) -> str:
-    """What is searched."""
-    rows = []
-    for table in tables:
-        task = TASKS[table.name]
-        rows.append(
-            [
-                task.name,
-                type(task.estimator()).__name__ + steps(task.estimator()),
-                n_rows(task),
-                "classes" if task.is_classification else "numbers",
-                task.resource,
-                str(len(task.space)),
-                str(len(table)),
-                f"{table.full_cost:.2f}",
-            ]
-        )
-    head = ["task", "estimator", "rows", "target", "resource", "parameters", "tabulated", "CPU s"]
-    return markdown(head, rows)
-
-
-def n_rows(task: Task) -> str:
-    try:
-        return f"{sum(len(y) for y in task.load()[2:]):,}"
-    except ImportError as error:
-        return f"needs {error.name}"
-
-
-def steps(estimator: Any) -> str:
-    names = [type(step).__name__ for _, step in getattr(estimator, "steps", [])]
-    return f" ({', '.join(names)})" if names else ""
-
-
-# Ours are circles and squares in two colours, the others triangles and the like.
-MARKS = {
-    "RandomizedSearchCV": ("X", "black"),
-    "HyperbandSearchCV": ("o", "tab:red"),
-    "SuccessiveHalvingSearchCV": ("o", "tab:blue"),
-    "HyperbandSearchCV, folds='all'": ("s", "tab:red"),
-    "SuccessiveHalvingSearchCV, folds='all'": ("s", "tab:blue"),
-    "HyperbandSearchCV, from scratch": ("p", "tab:pink"),
-    "HalvingRandomSearchCV(27)": ("v", "tab:olive"),
-    "Optuna TPE": ("^", "tab:green"),
-    "Optuna TPE, HyperbandPruner": ("^", "tab:cyan"),
-    "dask-ml HyperbandSearchCV": ("<", "tab:gray"),
-    "BayesSearchCV": ("D", "tab:purple"),
-    "GridSearchCV": ("P", "tab:brown"),
-    "HalvingRandomSearchCV": ("v", "tab:orange"),
-}
-
-
-def draw(tables: Sequence[Table], runs: Runs, path: Path) -> None:
-    """Quality against cost, all methods, one panel a task."""
-    import matplotlib.pyplot as plt
-
-    tables = [table for table in tables if RANDOM in runs.get(table.name, {})]
-    if not tables:
-        return
-    n_columns = min(3, len(tables))
-    n_rows = -(-len(tables) // n_columns)
-    size = (max(9.0, 4.0 * n_columns), 3.2 * n_rows + 1.2)
-    figure, axes = plt.subplots(
-        n_rows, n_columns, figsize=size, squeeze=False, layout="constrained"
-    )
-    for axis, table in zip(axes.flat, tables, strict=False):
-        draw_panel(axis, table, runs[table.name])
-    for axis in list(axes.flat)[len(tables) :]:
-        axis.axis("off")
-    named = {}
-    for axis in axes.flat:
-        handles, labels = axis.get_legend_handles_labels()
-        named |= dict(zip(labels, handles, strict=True))
-    figure.legend(
-        named.values(), named.keys(), loc="outside lower center", ncols=3, fontsize="small"
-    )
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
-
-
-def draw_panel(axis: Any, table: Table, of_task: dict[str, list[dict[str, Any]]]) -> None:
-    """Random search as a band, every method as a point; up and left is better."""
-    from matplotlib.ticker import NullFormatter
-
-    unit = np.mean([line["cpu"] for line in of_task[RANDOM]]) / N_CONFIGURATIONS
-    best = max(
-        table.quality.max(), *(line["quality"] for lines in of_task.values() for line in lines)
-    )
-    gaps = best - table.quality
-    least = gaps[gaps > 0].min() / 2
-    rng = np.random.default_rng(0)
-    reached = np.minimum.accumulate([rng.permutation(gaps) for _ in range(300)], axis=1)
-    low, middle, high = np.maximum(least, np.quantile(reached, [0.1, 0.5, 0.9], axis=0))
-    cost = unit * np.arange(1, len(table) + 1)
-    axis.fill_between(cost, low, high, color="0.88", lw=0, label="random search, 80 %")
-    axis.plot(cost, middle, color="0.5", lw=1, label="random search, median")
-    for method in METHODS:
-        if method in of_task:
-            marker, color = MARKS[method]
-            axis.plot(
-                np.mean([line["cpu"] for line in of_task[method]]),
-                max(least, np.mean([best - line["quality"] for line in of_task[method]])),
-                marker=marker,
-                ls="",
-                ms=8,
-                color=color,
-                markeredgecolor="white",
-                label=method,
-            )
-    axis.set(xscale="log", yscale="log", title=table.name)
-    axis.set(xlabel="CPU seconds", ylabel="CV score below the best known")
-    axis.xaxis.set_minor_formatter(NullFormatter())  # they overlap where a decade is wide
-    axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.invert_yaxis()
-
-
-def page(tables: list[Table], five: list[Table], n_seeds: int) -> str:
-    """All of it; ``five`` are the tables with five folds."""
-    lines = recorded()
-    runs = runs_by_task(lines)
-    found = live_figures(runs, tables)
-    parts = [INTRODUCTION.format(seeds=n_seeds).rstrip()]
-    parts += ["## Tasks", task_table(tables)]
-    parts.append(
-        "`CPU s` is what one configuration costs, all folds, at full resource; `tabulated` how "
-        "many were. Of the 336,776 flights of 2013 those that landed are taken, as the others have "
-        "no delay."
-    )
-    if found:
-        parts += [
-            "## Live runs",
-            LIVE.format(n_seeds=N_SEEDS).rstrip(),
-            summary(found),
-            "![Quality against cost](benchmarks.png)",
-            "### Who did not come to an end",
-            errors(lines),
-            "### Does replay tell the truth?",
-            "The same schedules looked up in the tables: costs (in configurations of random "
-            "search) and ranks of the live runs beside those of as many replays.",
-            agreement(found, n_seeds),
-        ]
-        for table in tables:
-            if table.name in runs and RANDOM in runs[table.name]:
-                parts += [f"### {table.name}", details(table, runs, found)]
-    parts += [
-        "## Replay",
-        f"The schedules, races and folds of the package on the tables, {n_seeds} seeds a task: "
-        "`python -m benchmarks.replay`. `cost` is in configurations of random search, `rank` the "
-        "geometric mean of the answers' ranks.",
-        report(tables, five, n_seeds),
-        "## Where and when",
-        markdown(["what", "value"], [[k, str(v)] for k, v in machine().items()]),
+    regret = means(lambda table, run: live_regret(table.quality, run["quality"]))
+    worst = int(np.argmax(regret))
+    return [
+        method,
+        f"{np.mean(means(lambda table, run: run['cpu'] / table.full_cost)):.1f}",
+        f"{np.mean(regret):.3f} ({interval(regret, np.mean)})",
+        f"{regret[worst]:.2f} ({tables[worst].name})",
+        f"{np.mean(means(lambda table, run: live_regret(table.held, run['held']))):.3f}",
+        f"{np.mean(means(lambda table, run: run['held'] < table.own_held)):.0%}",
     ]
-    return "\n\n".join(parts) + "\n"
 
 
-def write(tables: list[Table], n_seeds: int) -> None:
-    """``docs/benchmarks.md`` and its picture."""
-    draw(tables, runs_by_task(recorded()), DOCS / "benchmarks.png")
-    (DOCS / "benchmarks.md").write_text(page(tables, read_tables(FIVE_FOLDS), n_seeds))
+def live_regret(known: np.ndarray, value: float) -> float:
+    """As in the tables, where a value is not one of them."""
+    return float((known.max() - value) / (known.max() - np.median(known)))
+
+
+def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
+    choice, confirm = open_to_choice(tables), kept(tables)
+    groups = {
+        f"{len(choice)} tasks": choice,
+        f"{len(confirm)} that confirm": confirm,
+        f"{len(older)} older, 3 folds": older,
+    }
+    groups = {name: of for name, of in groups.items() if of}
+    introduction = INTRODUCTION.format(
+        quote=quote(tables, n_seeds),
+        n_seeds=n_seeds,
+        n_open=len(choice),
+        n_kept=len(confirm),
+        kept=", ".join(KEPT),
+        n_older=len(older),
+    )
+    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
+    n = max(map(len, tables))
+    parts = [
+        introduction,
+        GRID.format(n=n),
+        questions.whole_grid(tables, n_seeds, rules.METHODS),
+        "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
+        QUALITY,
+        questions.equal_quality(groups, n_seeds, rules.METHODS),
+        "![Speed-up over random search, task by task](benchmarks_speedup.png)",
+        COST,
+        regret,
+        "![Regret against cost](benchmarks.png)",
+        "The same on rows that no search saw, after a refit on all others:",
+        held,
+        *live_table(tables, recorded()),
+        "## Overtuning",
+        "How often the answer is worse, on held-out rows, than the estimator's own parameters; the "
+        "mean over tasks ± 1.96 standard errors.",
+        questions.overtuning(tables, n_seeds, rules.METHODS),
+        HEDGED,
+        questions.family(groups, n_seeds),
+        "Chosen by the other data sets of the tasks that are open to choice, on the one left out:",
+        questions.leave_one_out(choice, n_seeds),
+        "Changes of the default schedule, as ratios of speed-ups on the tasks that they change:",
+        questions.changes(groups, n_seeds),
+        "A level more at the bottom, where there are more than 100,000 rows, as a speed-up:",
+        questions.many_rows([*tables, *older], n_seeds),
+        "Few candidates and many: times cheaper than all of them in full, and what is lost in "
+        "standard deviations, for 10, 50 and 150 candidates:",
+        questions.many_points(tables, n_seeds),
+        "## Why: what a level is worth",
+        "How one fold at a level ranks (Spearman's correlation with all folds at full resource) "
+        "*for* what that costs, one fold in full being 1.",
+        questions.what_levels_are_worth(tables),
+        "## Tasks",
+        tasks_table(tables),
+        "A star marks those that only confirm. A quarter of the rows is held out before.",
+        "## Where and when",
+        ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
+    ]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+SHOWN = {
+    rules.HEDGED: "C0",
+    rules.SINGLE: "C2",
+    rules.PUBLISHED: "C1",
+    rules.STOCK: "C4",
+    rules.RANDOM: "0.4",
+}
+
+
+def draw(tables: Sequence[Table], n_seeds: int, folder: Path) -> None:
+    """The three pictures of the page."""
+    from matplotlib.figure import Figure
+
+    def axes(height: float) -> tuple[Any, Any]:
+        figure = Figure(figsize=(8, height), layout="constrained")
+        return figure, figure.subplots()
+
+    figure, ax = axes(4.2)
+    for name, colour in SHOWN.items():
+        curves = [questions.curve(rules.METHODS[name], t, n_seeds) for t in tables]
+        budgets = np.geomspace(2, 40, 40)
+        at = [[questions.at_cost(points, b)[0] for points in curves] for b in budgets]
+        ax.plot(budgets, np.mean(at, axis=1), color=colour, label=name)
+    ax.set(xscale="log", yscale="log", xlabel="cost, in full evaluations")
+    ax.set_ylabel("regret (median configuration: 1)")
+    ax.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=8)
+    figure.savefig(folder / "benchmarks.png", dpi=150)
+
+    order = sorted(
+        tables, key=lambda t: figures(rules.METHODS[rules.HEDGED], t, None, n_seeds).speedup
+    )
+    figure, ax = axes(0.28 * len(tables) + 1.4)
+    for name, colour in SHOWN.items():
+        values = [figures(rules.METHODS[name], t, None, n_seeds).speedup for t in order]
+        ax.plot(values, range(len(order)), "o", color=colour, label=name, alpha=0.8)
+    ax.axvline(1, color="0.4", lw=1)
+    ax.set(xscale="log", xlabel="times random search, at equal quality")
+    ticks = [0.25, 0.5, 1, 2, 4, 8, 16]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
+    label_tasks(ax, order)
+    figure.savefig(folder / "benchmarks_speedup.png", dpi=150)
+
+    figure, ax = axes(4.2)
+    for name, colour in SHOWN.items():
+        found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
+        ax.plot([f.cheaper for f in found], [max(f.deviations, 0.01) for f in found], "o",
+                color=colour, label=name, alpha=0.8)  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
+    ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
+    ticks = [1, 2, 4, 8, 16]
+    ax.set_xticks(ticks, list(map(str, ticks)))
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=8)
+    figure.savefig(folder / "benchmarks_grid.png", dpi=150)
+
+
+def label_tasks(ax: Any, tables: Sequence[Table]) -> None:
+    ax.set_yticks(range(len(tables)), [table.name for table in tables])
+    ax.grid(axis="y", color="0.9")
+    ax.set_axisbelow(True)
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def write(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> None:
+    """The page and its pictures."""
+    draw(tables, n_seeds, DOCS)
+    (DOCS / "benchmarks.md").write_text(page(tables, older, n_seeds))

@@ -1,11 +1,13 @@
 """Store what many random configurations score and cost, once, so that ``replay`` can ask for it.
 
-    python -m benchmarks.tabulate mnist_svc flights_rows --configurations 100 --seconds 240
+    OMP_NUM_THREADS=1 python -m benchmarks.tabulate ames_kernel pima_forest --configurations 150
 
-A table is an ``npz`` of arrays, configurations x levels x folds: ``S`` scores, ``CF``, ``CS`` and
-``CO`` CPU seconds of fitting, of scoring and of all else; ``levels``, the amounts of resource, and
-``n_samples``, the rows of X. Folds stand in the order in which a search uses them. Amounts that no
-ladder of factor 3 has are known for the first fold alone, and NaN on the others.
+A table is an ``npz``. ``S`` are scores and ``CF``, ``CS``, ``CO`` CPU seconds of fitting, of
+scoring and of all else, each an array of configurations x levels x folds. The first configuration
+is the estimator as it is, with nothing set. ``held`` is a configuration's score on rows that no
+search sees, fitted on all others; ``params`` its parameters, as text; ``levels`` the amounts of
+resource (from R/27 to R); ``n_samples`` the rows of X; ``continues``, whether a search goes on
+training between levels. Folds stand in the order in which a search uses them.
 
 Every number comes from the functions that a search runs on its workers.
 """
@@ -19,68 +21,52 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import check_scoring
+from sklearn.base import clone
 from sklearn.model_selection import ParameterSampler
 from threadpoolctl import threadpool_limits
 
-from benchmarks.tasks import FIVE_FOLDS, SEED, TASKS, Task
+from benchmarks.tasks import SEED, TASKS, Task
 from skhalving.evaluate import Evaluate
-from skhalving.resource import Parameter, Rows, auto_max_parameter
-from skhalving.run import Task as Evaluation
+from skhalving.resource import resource_of
 from skhalving.schedule import Level, ladder
+from skhalving.store import Store
+from skhalving.task import Task as Evaluation
 
 TABLES = Path(__file__).parent / "tables"
-FACTORS = (2, 3, 4)
-ALL_FOLDS = 3  # the factor whose amounts are tabulated on all folds
-DEPTH = 4
+FACTOR = 3
+DEPTH = 4  # levels, the highest included
 
 
-def amounts(top: int, least: int, factor: int) -> list[int]:
-    """The amounts of a ladder, no more than ``DEPTH`` of them."""
-    return [level.n_resources for level in ladder(top, least, factor)][-DEPTH:]
-
-
-def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], list[Level]]:
-    """What a search would run on this task, the folds in order, and every level to run it on."""
+def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], list[int]]:
+    """What a search would run on this task, the folds in order, and the amounts to run it with."""
     splits, estimator = task.splits(X, y), task.estimator()
     # The order of folds in a search: larger training sets first.
     folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
     labels = np.asarray(y) if task.is_classification else None
-    if task.resource == "n_samples":
-        top = len(y)
-        least = 2 * len(splits) * (1 if labels is None else len(np.unique(labels)))
-    else:
-        top, least = auto_max_parameter(task.resource, estimator.get_params()), 1
-    known = {amount: 1 for factor in FACTORS for amount in amounts(top, least, factor)}
-    known |= dict.fromkeys(amounts(top, least, ALL_FOLDS), len(splits))
-    levels = [Level(amount, n_folds) for amount, n_folds in sorted(known.items())]
-    resource = (
-        Rows(splits, top, levels, folds, labels=labels, seed=SEED)
-        if task.resource == "n_samples"
-        else Parameter(splits, task.resource)
-    )
-    options = {
-        "scorer": check_scoring(estimator),
-        "fit_params": {},
-        "score_params": {},
-        "return_times": True,
-        "error_score": np.nan,
-        "verbose": 0,
-    }
-    # Without models to go on from: every number is from scratch.
+    resource = resource_of(task.resource, estimator, len(y), labels, newest_first=False)
+    top = resource.most("auto")
+    amounts = [level.n_resources for level in ladder(top, resource.least(1), FACTOR)][-DEPTH:]
+    levels = [Level(amount, len(splits)) for amount in amounts]
     evaluate = Evaluate(
         estimator,
         X,
         y,
         resource,
-        options,
-        models=None,
-        families={},
+        resource.cuts(splits, levels, folds, SEED),
+        options={
+            "scorer": task.scorer(),
+            "fit_params": {},
+            "score_params": {},
+            "return_times": True,
+            "error_score": np.nan,
+        },
+        store=Store(""),
+        families={},  # every number is from scratch
         insist=False,
         top=top,
         limit=None,
     )
-    return evaluate, folds, levels
+    return evaluate, folds, amounts
 
 
 def measure(evaluate: Evaluate, one: Evaluation, params: dict[str, Any]) -> np.ndarray:
@@ -90,49 +76,60 @@ def measure(evaluate: Evaluate, one: Evaluation, params: dict[str, Any]) -> np.n
     else the machine does is not counted.
     """
     wall, cpu = time.perf_counter(), time.process_time()
-    result = evaluate(one, params, 0, {})
+    outcome = evaluate(one, params, {})
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    fit, score = result["fit_time"], result["score_time"]
-    shares = np.array([fit, score, max(0.0, wall - fit - score)])
-    return np.array([result["test_scores"], *(cpu * shares / shares.sum())])
+    rest = max(0.0, wall - outcome.seconds)
+    shares = np.array([outcome.fit_time, outcome.score_time, rest])
+    return np.array([outcome.scores.get("score", np.nan), *(cpu * shares / shares.sum())])
 
 
 def tabulate(task: Task, n_configurations: int, seconds: float) -> dict[str, np.ndarray]:
     """The arrays of a table; stops drawing configurations when so much CPU time is spent."""
-    X, _, y, _ = task.load()
-    evaluate, folds, levels = evaluation(task, X, y)
-    cells, start = [], time.process_time()
-    for n, params in enumerate(ParameterSampler(task.space, n_configurations, random_state=SEED)):
-        cell = np.full((4, len(levels), len(folds)), np.nan)
-        for i, level in enumerate(levels):
-            for k, fold in enumerate(folds[: level.n_folds]):
-                cell[:, i, k] = measure(evaluate, Evaluation(n, fold, level.n_resources), params)
-        cells.append(cell)
+    X, X_held, y, y_held = task.load()
+    evaluate, folds, amounts = evaluation(task, X, y)
+    drawn = ParameterSampler(task.space, n_configurations, random_state=SEED)
+    cells, held, texts, start = [], [], [], time.process_time()
+    for n, params in enumerate([{}, *drawn]):
+        cell = [
+            [measure(evaluate, Evaluation(n, fold, amount), params) for fold in folds]
+            for amount in amounts
+        ]
+        cells.append(np.moveaxis(np.array(cell), -1, 0))
+        held.append(score_held_out(task, params, X, y, X_held, y_held))
+        texts.append(repr(params))
         elapsed = time.process_time() - start
-        print(f"\r{task.name}: {n + 1} configurations, {elapsed:.0f} s", end="", flush=True)
+        print(f"\r{task.name}: {n} configurations, {elapsed:.0f} s", end="", flush=True)
         if elapsed > seconds:
             break
     print()
-    arrays = np.stack(cells, axis=1)
-    table = dict(zip(("S", "CF", "CS", "CO"), arrays, strict=True))
     return {
-        **table,
-        "levels": np.array([level.n_resources for level in levels], dtype=float),
+        **dict(zip(("S", "CF", "CS", "CO"), np.stack(cells, axis=1), strict=True)),
+        "held": np.array(held),
+        "params": np.array(texts),
+        "levels": np.array(amounts),
         "n_samples": np.array(len(y)),
+        "continues": np.array(task.continues),
     }
 
 
+def score_held_out(task: Task, params: dict[str, Any], X: Any, y: Any, *held: Any) -> float:
+    """What a refitted answer is worth on rows that no search saw; NaN if it cannot be fitted."""
+    try:
+        return float(task.scorer()(clone(task.estimator()).set_params(**params).fit(X, y), *held))
+    except ValueError:
+        return float("nan")
+
+
 def main() -> None:
-    tasks = TASKS | FIVE_FOLDS
-    parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s TASK... [options]")
-    parser.add_argument("tasks", nargs="+", choices=tasks, metavar="TASK")
-    parser.add_argument("--configurations", type=int, default=100)
+    parser = argparse.ArgumentParser(description=__doc__, usage="%(prog)s [TASK...] [options]")
+    parser.add_argument("tasks", nargs="*", default=list(TASKS), metavar="TASK")
+    parser.add_argument("--configurations", type=int, default=150)
     parser.add_argument("--seconds", type=float, default=240.0, help="of CPU, per task")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # of convergence, a few thousand times
     for name in arguments.tasks:
         with threadpool_limits(1):
-            table = tabulate(tasks[name], arguments.configurations, arguments.seconds)
+            table = tabulate(TASKS[name], arguments.configurations, arguments.seconds)
         np.savez_compressed(TABLES / f"{name}.npz", **table)
 
 

@@ -1,10 +1,11 @@
-"""What a search costs beside its fits stays small: generous bounds, so that a doubling shows."""
+"""What a search costs beside its fits stays small: counted, so no test depends on the machine."""
 
 import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pytest
 
@@ -14,35 +15,23 @@ overhead, parallel, memory = (
 )
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_close_to_bare_joblib(n_jobs):
-    """500 evaluations that cost nothing: once in five, within 1.5 times the tasks alone.
-
-    Noise only adds, so the least of the ratios is the one to bound.
-    """
-    table = overhead["compare"](100, n_jobs, 5, (overhead["bare"], overhead["ours"]))
-    assert min(ours / bare for bare, ours in table) < 1.5
+def test_close_to_bare_joblib():
+    """500 evaluations call at most a tenth more functions than the bare tasks do."""
+    ours, bare = (overhead["calls"](overhead[name], 100) for name in ("ours", "bare"))
+    assert ours < 1.1 * bare
 
 
 def test_nothing_grows_faster_than_linearly():
-    """Four times the evaluations cost less than seven times as much."""
-    small, large = (overhead["compare"](n, 1, 3, (overhead["ours"],)) for n in (100, 400))
-    assert min(min(large)) < 7 * min(min(small))
-
-
-@pytest.mark.parametrize("times", ["constant", "log_normal"])
-def test_workers_are_kept_busy(times):
-    """Four of them, with fits that sleep: within 1.4 of what no schedule can beat, as measured
-    1.07; waves take 1.5 to 1.8."""
-    with joblib.parallel_config(backend="threading"):
-        assert min(parallel["sleep"](parallel[times], 4, least=2.0) for _ in range(2)) < 1.4
+    """Four times the evaluations call at most four times the functions."""
+    few, many = (overhead["calls"](overhead["ours"], n) for n in (40, 160))
+    assert many < 4.1 * few
 
 
 @pytest.mark.parametrize("n_workers", [4, 16, 64, 256, 1024])
 @pytest.mark.parametrize("times", ["constant", "log_normal"])
 def test_simulated_makespan(times, n_workers):
     """No overhead: near the bound with any number of workers, and never behind brackets in turn."""
-    schedule = parallel["hyperband"](parallel["ladder"](81, 1, 3, [5]), 3)
+    schedule = parallel["published"](parallel["ladder"](81, 1, 3, [5]), 3)
     seconds = parallel[times](schedule.n_candidates)
     ours, turns, least = (
         parallel[way](schedule, seconds, n_workers)
@@ -78,6 +67,13 @@ def test_a_low_rung_costs_its_rows_alone():
 
 
 def test_import():
-    """A hundredth or two of the time that scikit-learn's own searches take, as measured 0.012."""
-    milliseconds = runpy.run_path(str(BENCHMARKS / "imports.py"))["milliseconds"]
-    assert min(ours / stock for stock, ours in (milliseconds() for _ in range(5))) < 0.03
+    """No package is imported that scikit-learn's own searches have not imported already."""
+    code = (
+        "import sys; from sklearn.model_selection import GridSearchCV; before = set(sys.modules); "
+        "import skhalving; "
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert set(printed.split()) <= {"skhalving", *sys.stdlib_module_names}

@@ -1,0 +1,374 @@
+"""What replay is asked, one table for each question; every row has the worst task beside the mean.
+
+Intervals are of the mean over tasks, when tasks are drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks import rules
+from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
+from benchmarks.rules import HEDGED, METHODS, OURS, Method
+from benchmarks.tasks import KEPT, data_of
+from skhalving import schedule as plans
+
+N_BOOTSTRAPS = 1000
+BUDGETS = (2.5, 5.0, 10.0, 20.0, 40.0)
+SIZES = (1, 2, 3, 5, 9, 15, 27, 40, 54, 80, 110, 150)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One method on one table, an entry for each seed.
+
+    Attributes
+    ----------
+    table : Table
+        What was replayed.
+
+    chosen : ndarray of int
+        The answers.
+
+    cost : ndarray
+        In configurations that random search could have paid for.
+    """
+
+    table: Table
+    chosen: np.ndarray
+    cost: np.ndarray
+
+    @property
+    def speedup(self) -> float:
+        """What random search needs to rank as high, over what it could have paid for."""
+        return self.table.as_random(self.log_rank) / self.cost.mean()
+
+    @property
+    def log_rank(self) -> float:
+        return float(np.log(self.table.rank[self.chosen]).mean())
+
+    @property
+    def cheaper(self) -> float:
+        """Than fitting every configuration of the table in full."""
+        return len(self.table) / self.cost.mean()
+
+    @property
+    def deviations(self) -> float:
+        """How far below the best, in standard deviations of the best's scores over the folds."""
+        spread = self.table.S[self.table.best, -1].std(ddof=1)
+        loss = self.table.quality[self.table.best] - self.table.quality[self.chosen]
+        return float(loss.mean() / spread)
+
+    @property
+    def regret(self) -> float:
+        return float(self.table.regret[self.chosen].mean())
+
+    @property
+    def held_regret(self) -> float:
+        if self.table.held is None:
+            return np.nan
+        return float(regret_of(self.table.held)[self.chosen].mean())
+
+    @property
+    def below_own(self) -> float:
+        """How often the answer is worse, on held-out rows, than the estimator as it is."""
+        if self.table.held is None:
+            return np.nan
+        return float((self.table.held[self.chosen] < self.table.own_held).mean())
+
+
+@cache
+def figures(method: Method, table: Table, n: int | None, n_seeds: int) -> Figures:
+    """Replay a method on random candidates of a table."""
+    found = [method(table, draw(table, seed), n) for seed in range(n_seeds)]
+    return Figures(
+        table,
+        np.array([one.chosen for one in found]),
+        np.array([one.cost for one in found]) / table.full_cost,
+    )
+
+
+def geometric_mean(values: Iterable[float]) -> float:
+    return float(np.exp(np.mean(np.log(np.fromiter(values, float)))))
+
+
+def interval(values: Sequence[float], mean: Callable[..., float] = geometric_mean) -> str:
+    """95 % of the means, tasks drawn again."""
+    rng, values = np.random.default_rng(0), np.asarray(values)
+    draws = [mean(rng.choice(values, len(values))) for _ in range(N_BOOTSTRAPS)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return f"{low:.2f} to {high:.2f}"
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of cells."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def open_to_choice(tables: Sequence[Table]) -> list[Table]:
+    """Those with which defaults may be chosen."""
+    return [table for table in tables if data_of(table.name) not in KEPT]
+
+
+def kept(tables: Sequence[Table]) -> list[Table]:
+    """Those that only confirm."""
+    return [table for table in tables if data_of(table.name) in KEPT]
+
+
+# -- 1. a whole grid -------------------------------------------------------------------------------
+
+
+def whole_grid(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> str:
+    """All configurations of a table enter, in any order."""
+    rows = []
+    for name, method in methods.items():
+        found = [figures(method, table, len(table), n_seeds) for table in tables]
+        cheaper, lost = [f.cheaper for f in found], [f.deviations for f in found]
+        least, most = int(np.argmin(cheaper)), int(np.argmax(lost))
+        rows.append(
+            [
+                name,
+                f"{geometric_mean(cheaper):.1f}",
+                interval(cheaper),
+                f"{cheaper[least]:.1f} ({tables[least].name})",
+                f"{np.exp(np.mean([f.log_rank for f in found])):.2f}",
+                f"{np.mean(lost):.2f}",
+                interval(lost, np.mean),
+                f"{lost[most]:.2f} ({tables[most].name})",
+            ]
+        )
+    head = ["search", "times cheaper", "95 %", "worst task", "rank", "loss, sd", "95 %", "worst"]
+    return markdown(head, rows)
+
+
+# -- 2. equal quality ------------------------------------------------------------------------------
+
+
+def speedups(method: Method, tables: Sequence[Table], n: int | None, n_seeds: int) -> list[float]:
+    return [figures(method, table, n, n_seeds).speedup for table in tables]
+
+
+def equal_quality(
+    groups: Mapping[str, Sequence[Table]], n_seeds: int, methods: Mapping[str, Method]
+) -> str:
+    """The speed-up over random search, a column for each group of tables."""
+    rows = []
+    for name, method in methods.items():
+        row = [name]
+        for tables in groups.values():
+            found = speedups(method, tables, None, n_seeds)
+            worst = int(np.argmin(found))
+            row += [
+                f"{geometric_mean(found):.2f} ({interval(found)})",
+                f"{found[worst]:.2f} ({tables[worst].name})",
+            ]
+        rows.append(row)
+    head = [cell for group in groups for cell in (group, "worst task")]
+    return markdown(["search", *head], rows)
+
+
+# -- 3. equal cost ---------------------------------------------------------------------------------
+
+
+def curve(method: Method, table: Table, n_seeds: int) -> list[tuple[float, float, float]]:
+    """Cost, regret and held-out regret with more and more candidates."""
+    found = [figures(method, table, n, n_seeds) for n in SIZES if n <= len(table)]
+    return [(f.cost.mean(), f.regret, f.held_regret) for f in found]
+
+
+def at_cost(points: Sequence[tuple[float, float, float]], budget: float) -> tuple[float, float]:
+    """Both regrets at a cost between those of two numbers of candidates; NaN below the least."""
+    cost, *regrets = np.array(points).T
+    order = np.argsort(cost)
+    if budget < cost[order[0]]:
+        return np.nan, np.nan
+    at = np.log(budget), np.log(cost[order])
+    first, second = (float(np.interp(*at, regret[order])) for regret in regrets)
+    return first, second
+
+
+def equal_cost(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> list[str]:
+    """Regret at so many full evaluations, and the same on held-out rows."""
+    parts: list[list[list[str]]] = [[], []]
+    for name, method in methods.items():
+        curves = [curve(method, table, n_seeds) for table in tables]
+        at = np.array([[at_cost(points, b) for b in BUDGETS] for points in curves])
+        for i, rows in enumerate(parts):
+            rows.append([name, *(cell(at[:, b, i], tables) for b in range(len(BUDGETS)))])
+    head = ["search", *(f"{budget:g}" for budget in BUDGETS)]
+    return [markdown(head, rows) for rows in parts]
+
+
+def cell(values: np.ndarray, tables: Sequence[Table]) -> str:
+    """Mean and worst; a dash where a search cannot cost so little on every task."""
+    if np.isnan(values).any():
+        return "-"
+    return f"{values.mean():.3f} ({values.max():.2f})"
+
+
+# -- overtuning ------------------------------------------------------------------------------------
+
+
+def overtuning(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> str:
+    """How often the answer is worse on held-out rows than the estimator as it is."""
+    known = [table for table in tables if table.held is not None]
+    rows = []
+    for name, method in methods.items():
+        shares = [figures(method, table, None, n_seeds).below_own for table in known]
+        error = 1.96 * np.std(shares, ddof=1) / np.sqrt(len(shares))
+        worst = int(np.argmax(shares))
+        rows.append(
+            [
+                name,
+                f"{np.mean(shares):.0%} ± {error:.0%}",
+                f"{shares[worst]:.0%} ({known[worst].name})",
+                f"{np.mean([s > 0.5 for s in shares]):.0%}",
+            ]
+        )
+    return markdown(["search", "answers", "most", "tasks with more than half"], rows)
+
+
+# -- what hedged should be -------------------------------------------------------------------------
+
+
+def worth(values: Sequence[float]) -> float:
+    """The worst task counts as much as the mean."""
+    return float(np.sqrt(geometric_mean(values) * min(values)))
+
+
+def family(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
+    """Every member on every group of tables."""
+    rows = []
+    for member in rules.FAMILY:
+        row = [str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED)]
+        for tables in groups.values():
+            found = speedups(rules.by(member.plan), tables, None, n_seeds)
+            row += [f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"]
+        rows.append(row)
+    head = [cell for group in groups for cell in (group, "worth")]
+    return markdown(["candidates", *head], rows)
+
+
+def leave_one_out(tables: Sequence[Table], n_seeds: int) -> str:
+    """The member that the other data sets choose, on the data set that is left out."""
+    of = {
+        member: np.array(speedups(method_of(member), tables, None, n_seeds))
+        for member in rules.FAMILY
+    }
+    rows = []
+    for data in sorted({data_of(table.name) for table in tables}):
+        out = np.array([data_of(table.name) == data for table in tables])
+        chosen = max(rules.FAMILY, key=lambda member: worth(of[member][~out]))
+        rows.append(
+            [
+                data,
+                str(chosen),
+                f"{geometric_mean(of[chosen][out]):.2f}",
+                f"{geometric_mean(of[rules.AS_IMPLEMENTED][out]):.2f}",
+            ]
+        )
+    return markdown(["left out", "the others choose", "there", "as it is, there"], rows)
+
+
+@cache
+def method_of(member: rules.Member) -> Method:
+    return rules.by(member.plan)
+
+
+CHANGES: dict[str, Method] = {
+    "candidates climb on folds in turn": rules.by(
+        rules.of_rule(plans.hedged), folds_of=folds_in_turn
+    ),
+    "finalists by the mean of two levels": rules.by(
+        rules.of_rule(plans.hedged), judge_finalists=mean_of_last_two
+    ),
+    "three levels below 2,000 rows": rules.by(rules.short_on_few_rows),
+    "a level more, R/27": rules.by(rules.deep),
+}
+
+
+def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
+    """What a change of hedged would be worth: the ratio of speed-ups, where it changes anything."""
+    rows = []
+    for name, method in CHANGES.items():
+        row = [name]
+        for tables in groups.values():
+            new = np.array(speedups(method, tables, None, n_seeds))
+            ratios = new / np.array(speedups(OURS[HEDGED], tables, None, n_seeds))
+            changed = ratios[ratios != 1.0]
+            if not len(changed):
+                row += ["", ""]
+                continue
+            row += [
+                f"{geometric_mean(changed):.2f} ({interval(changed)}; {len(changed)} tasks)",
+                f"{changed.min():.2f}",
+            ]
+        rows.append(row)
+    head = [cell for group in groups for cell in (group, "least")]
+    return markdown(["change", *head], rows)
+
+
+def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
+    """With and without a level more, where there are more than 100,000 rows."""
+    rows = []
+    for table in tables:
+        if table.by_rows and table.n_samples > plans.MANY_ROWS:
+            four, five = (
+                figures(method, table, None, n_seeds).speedup
+                for method in (METHODS[HEDGED], CHANGES["a level more, R/27"])
+            )
+            rows.append([table.name, f"{table.n_samples:,}", f"{four:.2f}", f"{five:.2f}"])
+    return markdown(["task", "rows", "R/9 up", "R/27 up"], rows)
+
+
+def many_points(tables: Sequence[Table], n_seeds: int) -> str:
+    """Finalists of the two brackets, of 10 to 150 candidates: times cheaper, and loss in sd."""
+    plans_of = {
+        "in proportion (as it is)": rules.of_rule(plans.hedged),
+        "at most 3 and 5": rules.some_finalists(3, 5),
+        "at most 2 and 3": rules.some_finalists(2, 3),
+        "one bracket, in proportion": rules.of_rule(plans.hedged_bracket),
+    }
+    rows = []
+    for name, plan in plans_of.items():
+        method, row = rules.by(plan), [name]
+        for n in (10, 50, 150):
+            found = [figures(method, table, n, n_seeds) for table in tables]
+            cheaper = geometric_mean(n / f.cost.mean() for f in found)
+            row.append(f"{cheaper:.1f}, {np.mean([lost_within(f, n) for f in found]):.2f}")
+        rows.append(row)
+    return markdown(["finalists", "10", "50", "150"], rows)
+
+
+def lost_within(found: Figures, n: int) -> float:
+    """Below the best of the very candidates that entered, in standard deviations of the best's."""
+    table, losses = found.table, []
+    for seed, chosen in enumerate(found.chosen):
+        entered = draw(table, seed)[:n]
+        best = entered[np.argmax(table.quality[entered])]
+        spread = table.S[table.best, -1].std(ddof=1)
+        losses.append((table.quality[best] - table.quality[chosen]) / spread)
+    return float(np.mean(losses))
+
+
+# -- why -------------------------------------------------------------------------------------------
+
+
+def what_levels_are_worth(tables: Sequence[Table]) -> str:
+    """For each amount on one fold: how it ranks, beside what it costs of one fold in full."""
+    rows = []
+    for table in tables:
+        top = table.cost[:, -1, 0].mean()
+        cells = [table.name]
+        for column in range(len(table.levels)):
+            known = np.isfinite(table.S[:, column, 0]) & np.isfinite(table.quality)
+            ranks = spearmanr(table.S[known, column, 0], table.quality[known]).statistic
+            cells.append(f"{ranks:.2f} for {np.nanmean(table.cost[:, column, 0]) / top:.2f}")
+        rows.append([cells[0], *[""] * (5 - len(cells)), *cells[1:]])
+    return markdown(["task", "R/27", "R/9", "R/3", "R"], rows)
