@@ -22,7 +22,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
@@ -413,9 +413,13 @@ def engine(**options: Any) -> Iterator[Engine]:
     kind = _ENGINES.get(type(parallel._backend).__name__, Wave)
     # retrieval_context: within a dask worker, its place is free for others while this waits.
     with parallel._backend.retrieval_context():
-        made = kind.of(parallel)  # before the handler, which forked workers must not have
+        made = kind.of(parallel)
+        # A pool of multiprocessing forks others when a call fails, and ends them by SIGTERM. Python
+        # forgets a signal that it handles itself when it arrives amid a fork: the pool would wait
+        # for ever. So there SIGTERM keeps its action.
+        handler = nullcontext() if isinstance(made, Wave) else _sigterm_unwinds()
         try:
-            with _sigterm_unwinds():
+            with handler:
                 yield made
         except BaseException:
             made.abort()

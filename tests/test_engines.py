@@ -297,7 +297,7 @@ with (
 
 @pytest.mark.parametrize(
     ("backend", "alone"),
-    [("loky", ""), ("loky", "alone"), ("multiprocessing", ""), ("threading", "")],
+    [("loky", ""), ("loky", "alone"), ("threading", "")],
 )
 def test_sigterm(backend, alone, tmp_path):
     """SIGTERM to the script ends its workers and removes its files, as Ctrl-C does."""
@@ -340,6 +340,14 @@ def test_sigterm_is_given_back():
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, mine)
+
+
+def test_sigterm_keeps_its_action_where_pools_are_forked():
+    """When a call fails, multiprocessing forks processes that it ends by SIGTERM at once; one that
+    handled it would forget it, and be waited for without end."""
+    with joblib.parallel_config(backend="multiprocessing"), engine(n_jobs=2) as made:
+        assert isinstance(made, Wave)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_thread_leaves_signals_alone():
