@@ -56,7 +56,7 @@ class Evaluate:
         families that the script has registered. Empty: every level trains from scratch.
 
     insist : bool
-        Go on also where that is known to cost more than it saves.
+        Go on also where the result is not exactly that of training from scratch.
 
     top : int
         The largest amount, from which nobody goes on.

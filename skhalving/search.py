@@ -783,7 +783,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
 
     factor : int, default=3
-        One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
+        The amounts of neighbouring levels are ``factor`` times apart. Into full resource, and in
+        ``schedule="published"`` at every step, one candidate in ``factor`` is promoted.
 
     n_candidates : int or "auto", default="auto"
         Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
@@ -802,9 +803,9 @@ class HyperbandSearchCV(_HalvingSearchCV):
         to when a journal is resumed.
 
     folds : {"grow", "all"}, default="grow"
-        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
-        of them at full resource and keeps the score of the first. "all": every rung has all folds,
-        as published.
+        "grow": candidates climb on one fold; the last steps of the ladder (one step to 5 folds, two
+        to 10) go from one fold to all of them at full resource, and keep the scores that are there.
+        "all": every rung has all folds, as published.
 
     continue_training : bool or "auto", default="auto"
         Whether a promoted candidate goes on from its fitted model where ``resource`` is a
@@ -833,7 +834,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
         Above 0: a line for each level. Above 1: also one for each fit.
 
     pre_dispatch : int or str, default="2*n_jobs"
-        Tasks that joblib takes ahead on ray, spark and multiprocessing. Elsewhere none is: as many
+        Tasks that joblib takes ahead on multiprocessing and spark. Elsewhere none is: as many
         evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
@@ -846,8 +847,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     max_time : float or timedelta, default=None
         In seconds if it is a number. Nothing starts after that, less the time that the refit is
-        expected to take; at least one candidate is evaluated. What could not be run is said in a
-        warning.
+        expected to take; at least one candidate is evaluated. A warning tells how many trials were
+        not run, and on which level the best stands.
 
     fit_timeout : float, default=None
         Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
@@ -985,7 +986,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
 
     factor : int, default=3
-        One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
+        The amounts of neighbouring levels are ``factor`` times apart. Into full resource, and in
+        ``schedule="published"`` at every step, one candidate in ``factor`` is promoted.
 
     n_candidates : int or "auto", default="auto"
         Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
@@ -1005,9 +1007,9 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         to when a journal is resumed.
 
     folds : {"grow", "all"}, default="grow"
-        "grow": candidates climb on one fold; the last step of the ladder goes from one fold to all
-        of them at full resource and keeps the score of the first. "all": every rung has all folds,
-        as published.
+        "grow": candidates climb on one fold; the last steps of the ladder (one step to 5 folds, two
+        to 10) go from one fold to all of them at full resource, and keep the scores that are there.
+        "all": every rung has all folds, as published.
 
     continue_training : bool or "auto", default="auto"
         Whether a promoted candidate goes on from its fitted model where ``resource`` is a
@@ -1036,7 +1038,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         Above 0: a line for each level. Above 1: also one for each fit.
 
     pre_dispatch : int or str, default="2*n_jobs"
-        Tasks that joblib takes ahead on ray, spark and multiprocessing. Elsewhere none is: as many
+        Tasks that joblib takes ahead on multiprocessing and spark. Elsewhere none is: as many
         evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
@@ -1049,8 +1051,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     max_time : float or timedelta, default=None
         In seconds if it is a number. Nothing starts after that, less the time that the refit is
-        expected to take; at least one candidate is evaluated. What could not be run is said in a
-        warning.
+        expected to take; at least one candidate is evaluated. A warning tells how many trials were
+        not run, and on which level the best stands.
 
     fit_timeout : float, default=None
         Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
