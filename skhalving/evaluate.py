@@ -78,10 +78,10 @@ class Evaluate:
     limit: TimeLimit | None
 
     def part(self, fold: int, amount: int) -> Evaluate:
-        """The same with the rows of a fold at an amount alone, where those are few.
+        """An ``Evaluate`` that holds only the rows of one fold at one amount, if these are few.
 
-        Strings and other objects have no shared memory, and travel with every batch; a low level
-        should not pay for rows that it does not look at.
+        Strings and other objects are not in shared memory and travel with every batch. So the
+        batches of a low level should not hold rows that the level does not use.
         """
         part = self.cuts.part(fold, amount)
         if part is None:
@@ -170,8 +170,9 @@ class Evaluate:
     def _grow(
         self, family: Family, candidate: Any, task: Task, progress: dict[str, Any]
     ) -> Outcome:
-        """Train from the model that is kept, or from scratch in the way of the family: a chain of
-        epochs is not what one ``fit`` is, and a level must mean one thing."""
+        """Train on from the model that is kept, or from scratch with ``family.grow`` as well. A
+        chain of epochs gives another model than one ``fit``, and all candidates of a level must be
+        trained in the same way."""
         start = time.perf_counter()
         had, kept = self.store.take(task)
         model = candidate if kept is None else kept

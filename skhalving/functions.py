@@ -47,19 +47,19 @@ class Result:
     Attributes
     ----------
     best_configuration : object
-        The best on the highest level that has a score.
+        The best configuration on the highest level on which any evaluation has a score.
 
     best_score : float
-        What the objective returned for it there.
+        The score of ``best_configuration`` on that level.
 
     best_resource : int
-        The resource that it had there.
+        The amount of resource of that level.
 
     maximize : bool
         Whether larger scores are better.
 
     schedule : Schedule
-        What was planned.
+        The schedule that was planned.
 
     history : dict of str to ndarray of shape (n_evaluations,)
         Columns ``bracket``, ``iter`` (rung within the bracket), ``candidate``, ``n_resources``,
@@ -318,7 +318,7 @@ def hyperband(
         Evaluations at a time, through joblib. The result is the same for every value.
 
     random_state : int, RandomState instance or None, default=None
-        Of the draws.
+        Seeds the draws of configurations. An int gives the same ones every time.
 
     verbose : int, default=0
         Above 0, print a line a level.
@@ -400,7 +400,8 @@ def _opened(path: Any) -> AbstractContextManager[Journal | None]:
 
 @dataclass(frozen=True)
 class _Evaluate:
-    """One call of the objective, on a worker, with the state that the level below has left."""
+    """One call of the objective, on a worker. A stateful one gets the state that it returned for
+    this configuration on the level below."""
 
     objective: Callable[..., Any]
     stateful: bool
@@ -562,7 +563,7 @@ def _result(
 
 
 def _warn_or_raise_about(outcomes: list[Outcome]) -> None:
-    """Say what failed, and which states could not be kept."""
+    """Raise if all evaluations failed; warn if some did, or if states could not be kept."""
     failed = [o for o in outcomes if np.isnan(o.scores.get("score", np.nan))]
     if failed:
         first = next((o.error for o in failed if o.error is not None), "it returned NaN")

@@ -1,12 +1,12 @@
 """The only loop: ask the race for a trial, skip what is known, send the rest to workers, tell.
 
-A search and the plain functions hand it their ``Work``; it knows nothing of either. A trial is one
-or more tasks, one for each fold. Their outcomes are known by task, so a fold that a candidate was
-scored on at the same amount is never run again, nor is what a journal knows.
+A search and the plain functions hand it their ``Work``; it knows nothing of either. A trial has a
+task for each fold. ``known`` maps tasks to outcomes. So a fold on which a candidate was scored at
+the same amount is never run again, and neither is a task of which the journal has the outcome.
 
 As many batches are in flight as there are workers, and the next is chosen when one returns; no rung
-waits for another bracket's. When a worker dies, each task that it may have had runs again alone;
-one that ends two processes in that way has failed.
+waits for another bracket's. When a worker dies, each task that it may have been running runs again
+alone. A task that ends two processes in that way has failed.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ from skhalving.task import Outcome, Task
 class Evaluation(NamedTuple):
     """``evaluate(task, *args)`` runs on a worker and returns an outcome.
 
-    ``evaluate`` is one object for all tasks that share what is in it: it travels once where it can.
+    Tasks that share data have the same ``evaluate`` object, so that the data travel once where the
+    engine allows it.
     """
 
     evaluate: Callable[..., Outcome]
@@ -43,7 +44,8 @@ class Evaluation(NamedTuple):
 
 
 class Work(Protocol):
-    """What is raced."""
+    """What the loop must know of the candidates: their tasks, how to run one, and what scores
+    mean."""
 
     def tasks(self, trial: Trial) -> list[Task]:
         """The evaluations of a trial; trials may have some in common."""
@@ -89,8 +91,8 @@ def run(
         Told what evaluations take, and asked what follows from it.
 
     **parallel
-        Arguments of ``joblib.Parallel``. One engine serves the whole race: a fresh one would write
-        the data out again.
+        Arguments of ``joblib.Parallel``. One engine serves the whole race; a new one would write X
+        and y to shared memory again.
     """
     loop = _Loop(race, work, known, Watchers(race.schedule, watchers), pace)
     with engine(**parallel) as workers:
@@ -115,13 +117,15 @@ class _Loop:
     Attributes
     ----------
     waiting : dict of Task to list of Trial
-        Who awaits a task; the task runs for the first of them.
+        The trials that need the outcome of a task that is not known yet. Watchers are told that it
+        ran for the first of them.
 
     left : deque of Task
         Not yet sent.
 
     spared : list of Task
-        Those of the very first trial, which run however short the time is.
+        Tasks of the first trial; they run even if ``max_time`` is over, so that there is a result.
+        None until a trial was asked for.
 
     suspects : list of Task
         Each was in flight when a worker died, and runs again alone.
@@ -239,7 +243,8 @@ class _Loop:
 
 @dataclass(frozen=True)
 class _Shared:
-    """What evaluations have in common: how they go, and the settings of this thread."""
+    """What a worker needs for many evaluations: the function, and the settings of the script's
+    thread."""
 
     evaluate: Callable[..., Outcome]
     parent: int
@@ -265,7 +270,8 @@ def _evaluate_batch(
 
 
 def _evaluate(shared: _Shared, args: tuple[Any, ...]) -> Outcome | Exception:
-    """One of them. An error is a value: if it were raised, the batch's other outcomes were lost."""
+    """One evaluation of a batch. An exception is returned; if it were raised, the other outcomes of
+    the batch would be lost."""
     in_worker = os.getpid() != shared.parent
     with config_context(**shared.config), warnings.catch_warnings() if in_worker else nullcontext():
         if in_worker:

@@ -1,4 +1,4 @@
-"""What evaluations take: from it follow the size of a batch, the end of time, and the time left.
+"""The seconds that evaluations take, and what follows: batch size, deadline, time left.
 
 The seconds of evaluations are measured where they ran, so the start of worker processes is not in
 them. The clock is this process's own; those of other machines do not matter. This room knows
@@ -18,7 +18,7 @@ import numpy as np
 from skhalving.schedule import Schedule
 from skhalving.task import Outcome, Task
 
-# A call costs about that many seconds on its way, however short it is.
+# Sending a call to a worker and back costs about this many seconds.
 _LEAST_SECONDS = 1e-3
 
 
@@ -47,17 +47,17 @@ class Pace:
     Parameters
     ----------
     max_seconds : float, default=inf
-        After so many seconds nothing starts.
+        No evaluation starts after this many seconds.
 
     refit_amount : float, default=0
-        What a fit after the race will take, in units of the resource of one evaluation. The time
-        for it is kept back: the slowest fit of the largest amount so far, in proportion.
+        The amount of the refit, in units of the resource; 0: there is none. Seconds for it are kept
+        back: those of the slowest fit of the largest amount so far, scaled to ``refit_amount``.
 
     start : float, default=None
         When the search began, by ``time.monotonic()``; None: now.
     """
 
-    n_workers = 1  # as the loop knows it by now
+    n_workers = 1  # set by the loop, since a cluster may grow and shrink
 
     def __init__(
         self, max_seconds: float = inf, refit_amount: float = 0.0, start: float | None = None
@@ -85,7 +85,8 @@ class Pace:
         return time.monotonic() - self._start
 
     def time_left(self) -> float:
-        """Seconds for evaluations that may still be started; the refit's are not among them."""
+        """Seconds until the deadline, less those kept back for the refit; evaluations start while
+        it is positive."""
         if self._max_seconds == inf:
             return inf
         amount = max(self._slowest, default=1)
@@ -103,8 +104,8 @@ class Pace:
     def batch_size(self, amount: int, n_tasks: int, batch_seconds: float) -> int:
         """How many of ``n_tasks`` that are ready fill a batch.
 
-        Towards the end of them a batch is half a worker's share, so that no worker is left alone
-        with a long last batch.
+        A batch takes about ``batch_seconds``. When few tasks are left it is smaller, half of a
+        worker's share of them, so that no worker is left alone with a long last batch.
         """
         seconds = self.seconds(amount)
         if seconds is None:

@@ -31,7 +31,7 @@ class Watcher:
         """A trial was asked for; these of its tasks will run for it."""
 
     def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        """A task that ran for a trial has an outcome."""
+        """A task that was run for a trial came back with its outcome."""
 
     def told(self, trial: Trial, move: Move) -> None:
         """The race knows a trial's score, and some candidates may have moved by it."""
@@ -118,7 +118,8 @@ class Levels(Watcher):
 
 
 class Log(Levels):
-    """Prints a line a level: how many, with how much, the best, the time so far and to come."""
+    """Prints a line for each level: candidates, amount, folds, evaluations, best score, seconds so
+    far and to come."""
 
     def __init__(self, race: Race, pace: Pace, unit: str, sign: int = 1) -> None:
         super().__init__(race, pace, sign)
@@ -221,7 +222,8 @@ class Recorder(Watcher):
         Parameters, or the configurations of a plain function.
 
     first_like : sequence of int
-        For each candidate, the equal one whose tasks it shares.
+        For each candidate, the first candidate with equal parameters (itself, if there is none
+        before): they share tasks and models.
 
     Attributes
     ----------
@@ -278,7 +280,8 @@ class Cleaner(Watcher):
         The ladder.
 
     first_like : sequence of int
-        For each candidate, the equal one whose tasks it shares.
+        For each candidate, the first candidate with equal parameters (itself, if there is none
+        before): they share tasks and models.
     """
 
     def __init__(self, store: Store, levels: Sequence[Level], first_like: Sequence[int]) -> None:

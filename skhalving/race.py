@@ -35,7 +35,8 @@ class Move(NamedTuple):
 
 
 def promote(scores: Mapping[int, float], n: int) -> list[int]:
-    """The ``n`` best candidates: NaN after every number, ties to the earlier candidate."""
+    """The ``n`` best candidates, in rising order. NaN is worse than every number; of equal scores
+    the earlier candidate's is better."""
 
     def worst_last(candidate: int) -> tuple[bool, float, int]:
         score = scores[candidate]
@@ -55,7 +56,8 @@ class Race:
     def __init__(self, schedule: Schedule, first: int | None = None) -> None:
         self.schedule, self._first = schedule, first
         self.scores: dict[Trial, float] = {}
-        # A heap: the longest way to go is first, and of equals what cost the most on the last rung.
+        # A heap. The first trial is the one on the lowest level; of several there, the one whose
+        # candidate took the most seconds on its last rung.
         self._ready: list[tuple[int, float, Trial]] = []
         self._costs: dict[int, float] = {}
         self._told: dict[tuple[int, int], dict[int, float]] = {}  # by level and bracket
@@ -80,11 +82,12 @@ class Race:
         return self.schedule.rung(trial.bracket, trial.level)
 
     def ask(self) -> Trial | None:
-        """Take the trial that should run next, or None if what is left must wait."""
+        """Take the trial that should run next; None if no trial is ready before others have
+        scores."""
         return heappop(self._ready)[-1] if self._ready else None
 
     def tell(self, trial: Trial, score: float, cost: float = 0.0) -> Move:
-        """Record a score, of which more is better, and what it cost.
+        """Record the score of a trial (higher is better) and its cost in seconds.
 
         If that makes the rung whole, its best go on: they are ready now.
         """

@@ -21,10 +21,12 @@ from skhalving.schedule import Level
 
 Split = tuple[Any, Any]
 
-# Scoring whole test folds costs more than the fits on low rungs; tiny ones mislead.
+# Scoring whole test folds would cost more than the fits on low rungs, and tiny test folds mislead.
+# So a test fold is cut like the training rows, but never below this number of rows.
 LEAST_TEST_ROWS = 1000
 
-# A level's rows are cut out of X beforehand where all its folds together need no more than that.
+# The script cuts the rows of a level out of X, instead of each worker, if all folds of the level
+# together need at most this share of the rows.
 FEW = 1 / 4
 
 
@@ -37,10 +39,10 @@ class Cuts:
         Row indices of each fold, at full resource.
 
     cut : mapping of (fold, amount) to (train, test)
-        Where an amount means fewer of them.
+        Row indices where the amount means a part of the fold.
 
     few : float
-        Up to so many rows are few enough to be cut out of the data beforehand.
+        If the folds of an amount together need at most this many rows, ``part`` gives them.
     """
 
     def __init__(
@@ -56,8 +58,8 @@ class Cuts:
         return self._cut.get((fold, amount)) or self._splits[fold]
 
     def part(self, fold: int, amount: int) -> tuple[np.ndarray, Cuts] | None:
-        """The rows that a fold needs at an amount, in rising order, and its cut among those rows;
-        None where they are much of all."""
+        """The rows that a fold needs at an amount, in rising order, and a ``Cuts`` that counts
+        within those rows; None if all folds of the amount together need more than ``few`` rows."""
         if (fold, amount) not in self._cut:
             return None
         n_folds = sum(other == amount for _, other in self._cut)
@@ -83,7 +85,8 @@ class Resource(Protocol):
     def cuts(
         self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int
     ) -> Cuts:
-        """The rows of each fold at each level; ``order`` is that in which levels use folds."""
+        """The rows of each fold at each level. ``order`` has the folds in the order in which levels
+        use them."""
 
     def params(self, amount: int) -> dict[str, Any]:
         """What an amount adds to a configuration."""
@@ -99,7 +102,8 @@ def resource_of(
 
 
 def in_half(indices: Any) -> Any:
-    """Row indices of half the size, where they fit; as they are if they are not of int64."""
+    """Row indices as int32, which takes half the memory, if they are int64 and fit; else
+    unchanged."""
     if getattr(indices, "dtype", None) != np.int64 or (len(indices) and indices.max() >= 2**31):
         return indices
     return indices.astype(np.int32)
@@ -128,7 +132,8 @@ def stratified_order(classes: np.ndarray, rng: np.random.RandomState) -> np.ndar
 
 
 class Rows:
-    """``amount`` rows of ``n_samples``: that share of a fold's training rows, and of its test rows.
+    """An amount of rows: each fold keeps ``amount / n_samples`` of its training rows and of its
+    test rows.
 
     Parameters
     ----------

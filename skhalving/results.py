@@ -35,22 +35,22 @@ def all_cv_results(
     Parameters
     ----------
     schedule : Schedule
-        Where trials stand.
+        The schedule that the trials belong to.
 
     trials : sequence of Trial
         Level by level.
 
     params : sequence of dict
-        Of each trial, with the resource's.
+        The parameters of each trial, including the resource where that is a parameter.
 
     outcomes : sequence of dict of int to Outcome
-        Of each trial, by fold.
+        For each trial, its outcomes by fold.
 
     n_splits : int
         Folds at full resource.
 
     error_score : float
-        In place of the scores of what failed.
+        The score of an evaluation that failed.
     """
     rungs = [schedule.rung(trial.bracket, trial.level) for trial in trials]
     results: dict[str, Any] = {
@@ -79,7 +79,8 @@ def all_cv_results(
 def cv_results(every: Mapping[str, Any], n_splits: int) -> dict[str, Any]:
     """The rows of the highest level that has any, and their ranks.
 
-    Without the columns of folds that this level does not use (where time ran out below the top).
+    If time ran out below the top, that level may use fewer folds; the ``split*`` columns of the
+    others are left out.
     """
     rows = np.flatnonzero(every["level"] == every["level"].max())
     has_unused = every["n_folds"][rows[0]] < n_splits
@@ -147,7 +148,8 @@ def _by_split(
 def _mean_and_std(
     outcomes: Sequence[Mapping[int, Outcome]], table: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Over the folds used, which are the same for all rows that have as many of them."""
+    """Means and standard deviations over the folds used. Rows with the same number of folds use the
+    same ones."""
     mean, std = np.empty(len(outcomes)), np.empty(len(outcomes))
     n_folds = np.array([len(folds) for folds in outcomes])
     for n in np.unique(n_folds):

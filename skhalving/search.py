@@ -104,8 +104,8 @@ class _Checked:
 
     @property
     def order(self) -> list[int]:
-        """Folds in the order in which levels use them. Larger training sets first: the closest to
-        what the refit will see, and for time series the latest."""
+        """The folds in the order in which levels use them: those with larger training sets first,
+        which are closest to the rows of the refit, and for time series the latest."""
         n_train = [len(train) for train, _ in self.splits]
         return sorted(range(len(n_train)), key=lambda k: (-n_train[k], k))
 
@@ -225,7 +225,7 @@ class _HalvingSearchCV(BaseSearchCV):
 
         **params : dict of str to object
             Passed to the estimator's ``fit``, the scorer and the splitter, as in ``GridSearchCV``.
-            What has ``n_samples`` rows is cut with X.
+            Arguments that have ``n_samples`` entries are cut along with X.
 
         Returns
         -------
@@ -438,8 +438,9 @@ class _HalvingSearchCV(BaseSearchCV):
         return points
 
     def _check_candidates(self, candidates: list[dict[str, Any]]) -> None:
-        """Try to set the parameters: one candidate for each set of names and types, since a
-        parameter that is an estimator brings names of its own."""
+        """Check that the estimator takes the parameters: one candidate is tried for each set of
+        names and types, since a parameter whose value is an estimator adds parameters of its
+        own."""
         kinds = {frozenset((name, type(v)) for name, v in c.items()): c for c in candidates}
         for candidate in kinds.values():
             clone(self.estimator).set_params(**clone(candidate, safe=False))
@@ -493,7 +494,7 @@ class _HalvingSearchCV(BaseSearchCV):
             )
 
     def _describe(self, checked: _Checked) -> None:
-        """What is known before the race; nothing is left of an earlier fit."""
+        """Set the attributes that are known before the race, and delete those of an earlier fit."""
         for name in [name for name in vars(self) if name.endswith("_") and name[0] != "_"]:
             delattr(self, name)
         self.n_splits_ = len(checked.splits)
@@ -506,7 +507,8 @@ class _HalvingSearchCV(BaseSearchCV):
     # -- 2. the journal -------------------------------------------------------------------------
 
     def _fingerprint(self, checked: _Checked) -> dict[str, Any]:
-        """All that scores depend on, and what of the schedule may not change under them."""
+        """All that scores depend on, and the arguments of the schedule that a journal may not
+        mix."""
         return {
             **versions(self.estimator, self._space(), self.scoring, self.refit),
             "data": fingerprint_of_data(checked.X, checked.y, checked.params),
@@ -614,7 +616,8 @@ class _HalvingSearchCV(BaseSearchCV):
             )
 
     def _steering_metric(self, scores: Mapping[str, float]) -> str:
-        """The metric that the race is run by; those of a callable are known only by now."""
+        """The metric that decides who is promoted. The metrics of a callable ``scoring`` are known
+        only once it has returned."""
         if list(scores) == ["score"]:
             return "score"
         self._check_refit_for_multimetric(scores)
@@ -677,7 +680,8 @@ class _SearchWork:
         For each candidate, the first that equals it, also of another bracket: they share tasks.
 
     parts : dict of (fold, amount) to Evaluate
-        Those that hold few rows, made when they are first asked for.
+        The ``Evaluate`` of each fold and amount, made when it is first asked for; where the rows
+        are few it holds these alone.
     """
 
     schedule: Schedule
@@ -788,8 +792,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     n_candidates : int or "auto", default="auto"
         Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
-        Fewer than a bracket needs to fill its lowest rungs start on a higher one, which a warning
-        says where ``min_resources`` is given.
+        If they are too few to fill the lowest levels, they start on a higher one; a warning says so
+        if ``min_resources`` is given.
 
     schedule : {"hedged", "published"} or Schedule, default="hedged"
         How many candidates start with how much, and how many are kept at each step. "hedged": a
@@ -838,8 +842,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
-        Of the candidates and the subsamples. Not of the estimator: seed that as well for results
-        that repeat.
+        Seeds the draws of candidates and of rows. The estimator has a ``random_state`` of its own:
+        set both for results that repeat.
 
     journal : path-like, default=None
         A file that each finished evaluation is written to. Run again with the same file, the same
@@ -991,8 +995,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     n_candidates : int or "auto", default="auto"
         Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
-        Fewer than a bracket needs to fill its lowest rungs start on a higher one, which a warning
-        says where ``min_resources`` is given.
+        If they are too few to fill the lowest levels, they start on a higher one; a warning says so
+        if ``min_resources`` is given.
 
     schedule : {"hedged", "published"} or Schedule, default="hedged"
         How many candidates start with how much, and how many are kept at each step. "hedged": a
@@ -1042,8 +1046,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
-        Of the candidates and the subsamples. Not of the estimator: seed that as well for results
-        that repeat.
+        Seeds the draws of candidates and of rows. The estimator has a ``random_state`` of its own:
+        set both for results that repeat.
 
     journal : path-like, default=None
         A file that each finished evaluation is written to. Run again with the same file, the same

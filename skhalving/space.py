@@ -17,8 +17,8 @@ from skhalving.schedule import Bracket, Schedule
 
 Space = Mapping[str, Any] | list[Mapping[str, Any]]
 
-# A space may be finite without telling (`randint(1, 4)`): after this many draws for each candidate
-# asked for, those found are taken to be all there are.
+# A distribution may have few values (`randint(1, 4)`), which it does not tell. After this many
+# draws for each candidate asked for, the configurations found are taken to be all of the space.
 DRAWS_PER_CANDIDATE = 20
 
 
@@ -40,7 +40,8 @@ def fill(
     n_candidates: int | None,
     rng: np.random.RandomState,
 ) -> tuple[list[dict[str, Any]], Schedule]:
-    """Candidates, in the order of the brackets that they fill, and the schedule for so many."""
+    """The candidates, in the order of the brackets that they enter, and the schedule for that
+    many."""
     candidates = draw(space, n_candidates, brackets(None).n_candidates, rng)
     schedule = brackets(len(candidates))
     if schedule.n_candidates != len(candidates):

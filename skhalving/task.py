@@ -33,7 +33,7 @@ class Outcome:
         Seconds.
 
     train_scores : mapping of str to float, or None
-        The same on the training rows, if they were asked for.
+        The scores on the training rows, if ``return_train_score`` asked for them.
 
     error : str or None
         Why the evaluation failed: a traceback, or a sentence.
@@ -65,5 +65,5 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """What the evaluation cost."""
+        """Seconds of fitting and scoring together."""
         return self.fit_time + self.score_time

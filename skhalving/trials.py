@@ -313,7 +313,9 @@ def agreement(trials: Trials) -> dict[str, np.ndarray]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    return (
+        isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+    )
 
 
 def _spearman(pair: np.ndarray) -> np.ndarray:
