@@ -27,7 +27,38 @@ from skhalving.task import Outcome
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Trials:
-    """A row for each trial, one candidate on one rung; :class:`HalvingDisplay` says more."""
+    """A row for each trial, in the order in which they ran, level by level.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        The brackets and their rungs.
+
+    bracket, level, candidate : ndarray of shape (n_trials,)
+        Of each trial (one candidate on one rung): its bracket, its level on the ladder
+        (``schedule.levels``, lowest first) and the candidate. In the order in which they ran.
+
+    params : sequence of dict of length n_trials
+        Of each trial: the configuration, without the resource.
+
+    score, score_std : ndarray of shape (n_trials,)
+        Mean and standard deviation over the folds used; NaN for a trial that failed.
+
+    seconds : ndarray of shape (n_trials,)
+        What the trial cost, without anything that was kept from the rung before.
+
+    best_index : int
+        The winner's trial on its last rung.
+
+    maximize : bool
+        Whether a higher score is better.
+
+    score_name : str
+        On the axis of scores.
+
+    resource_name : str
+        On the axis of levels.
+    """
 
     schedule: Schedule
     bracket: np.ndarray
