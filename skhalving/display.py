@@ -277,41 +277,36 @@ class HalvingDisplay:
     # -- the four pictures --------------------------------------------------------------------
 
     def _draw_scores(self) -> None:
-        x, y, order = self._across(), self._near(), np.argsort(self.trials.candidate, kind="stable")
-        arrived = np.isin(
-            self.trials.candidate,
-            self.trials.candidate[self.trials.level == self.trials.level.max()],
-        )
-        size = np.clip(
-            50 / np.sqrt(self.trials.schedule.n_candidates), 3, 5
-        )  # many dots are small ones
-        for b in range(len(self.trials.schedule)):
+        trials, x, y = self.trials, self._across(), self._near()
+        order = np.argsort(trials.candidate, kind="stable")
+        arrived = np.isin(trials.candidate, trials.candidate[trials.level == trials.level.max()])
+        # Many dots are small ones.
+        size = np.clip(50 / np.sqrt(trials.schedule.n_candidates), 3, 5)
+        for b in range(len(trials.schedule)):
             for group, alpha, label in ((~arrived, 0.35, None), (arrived, 0.9, f"bracket {b}")):
-                rows = order[(group & (self.trials.bracket == b))[order]]
+                rows = order[(group & (trials.bracket == b))[order]]
                 # NaN between one candidate and the next: one line draws the ways of all of them.
-                gaps = np.flatnonzero(np.diff(self.trials.candidate[rows])) + 1
+                gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
                 ways = [np.insert(column[rows], gaps, np.nan) for column in (x, y)]
                 style = {"alpha": alpha, "ms": size, "lw": 0.8, **self._style(b)}
                 self._line(ways[0], ways[1], label, **style)
         self._draw_winner(x, y)
         self._level_axis()
-        known = agreement(self.trials)
+        known = agreement(trials)
         pairs = zip(known["correlation"], known["n_candidates"], strict=True)
         ranks = ", ".join(f"{r:.2f} ({n})" for r, n in pairs if r == r)
         if ranks:
             self.ax_.set_xlabel(
-                f"{self.trials.resource_name}\n"
+                f"{trials.resource_name}\n"
                 f"rank correlation from level to level (of so many): {ranks}"
             )
-        self._score_axis(self.ax_, y, np.nan_to_num(self.trials.score_std[self.trials.best_index]))
+        self._score_axis(self.ax_, y, np.nan_to_num(trials.score_std[trials.best_index]))
         self._legend(self.ax_, y)
 
     def _draw_winner(self, x: np.ndarray, y: np.ndarray) -> None:
-        best, std = (
-            self.trials.best_index,
-            np.where(self.trials.score_std > 0, self.trials.score_std, np.nan),
-        )
-        way = self.trials.candidate == self.trials.candidate[best]
+        trials, best = self.trials, self.trials.best_index
+        std = np.where(trials.score_std > 0, trials.score_std, np.nan)
+        way = trials.candidate == trials.candidate[best]
         spread = "" if np.isnan(std[best]) else f" ± {std[best]:.2g}"
         style = {"color": self._ink(), "lw": 1.3, "capsize": 3, "zorder": 4, "markevery": [-1]}
         label = f"winner {y[best]:.4g}{spread}"
@@ -347,10 +342,8 @@ class HalvingDisplay:
         until = [*end[at_top], end[-1]]  # the last one holds to the end of the search
         style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
         self._line(until, [*best, best[-1]], "best so far", **style)
-        ends = [
-            0,
-            *(end[self.trials.level == level].max() for level in np.unique(self.trials.level)),
-        ]
+        levels = self.trials.level
+        ends = [0, *(end[levels == level].max() for level in np.unique(levels))]
         for start, stop in list(pairwise(ends))[::2]:
             self.ax_.axvspan(start, stop, color="0.5", alpha=0.1, lw=0, zorder=0)
         self.ax_.set_xlim(0, 1.02 * end[-1])
@@ -359,15 +352,9 @@ class HalvingDisplay:
         self._legend(self.ax_, y)
 
     def _draw_parameters(self) -> None:
-        last, every = (
-            self.trials.last(),
-            {name: self.trials.values(name) for name in self.trials.names()},
-        )
-        explained = {
-            name: values.explained(self.trials.places())
-            for name, values in every.items()
-            if values.vary
-        }
+        last, places = self.trials.last(), self.trials.places()
+        every = {name: self.trials.values(name) for name in self.trials.names()}
+        explained = {name: v.explained(places) for name, v in every.items() if v.vary}
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")
         shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
@@ -413,13 +400,8 @@ class HalvingDisplay:
         for level in range(len(self.trials.schedule.levels)):
             here = self.trials.level[values.rows] == level
             panel.plot(x[here], y[values.rows[here]], **self._shade(level))
-        best = (
-            values.rows
-            == self.trials.last()[
-                self.trials.candidate[self.trials.last()]
-                == self.trials.candidate[self.trials.best_index]
-            ]
-        )
+        candidate = self.trials.candidate
+        best = candidate[values.rows] == candidate[self.trials.best_index]
         self.lines_ += panel.plot(x[best], y[values.rows[best]], **self._star(), zorder=4)
         panel.grid(axis="y", alpha=0.3)
 
@@ -457,10 +439,8 @@ class HalvingDisplay:
         return self.trials.level + width * (beside + 0.7 * self._jitter())
 
     def _level_names(self) -> list[str]:
-        levels, with_folds = (
-            self.trials.schedule.levels,
-            self.trials.schedule.levels[-1].n_folds > 1,
-        )
+        levels = self.trials.schedule.levels
+        with_folds = levels[-1].n_folds > 1
         return [f"{n}\n{k} fold{'s'[: k > 1]}" if with_folds else f"{n}" for n, k in levels]
 
     def _level_axis(self) -> None:
