@@ -22,45 +22,24 @@ KINDS = ("scores", "schedule", "time", "parameters")
 MOST_PANELS, MOST_LABELS = 12, 8
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class HalvingDisplay(Trials):
+@dataclass(eq=False, repr=False)
+class HalvingDisplay:
     """What a search by successive halving or Hyperband did, in one picture.
 
     Use :meth:`from_estimator` for a fitted ``HyperbandSearchCV`` or ``SuccessiveHalvingSearchCV``,
     :meth:`from_result` for what the plain functions return, and :meth:`from_journal` for a search
-    that still runs. All parameters are stored as attributes.
+    that still runs. The parameter is stored as an
+    attribute.
 
     .. versionadded:: 0.1
 
     Parameters
     ----------
-    schedule : Schedule
-        The brackets and their rungs.
-
-    bracket, level, candidate : ndarray of shape (n_trials,)
-        Of each trial (one candidate on one rung): its bracket, its level on the ladder
-        (``schedule.levels``, lowest first) and the candidate. In the order in which they ran.
-
-    params : sequence of dict of length n_trials
-        Of each trial: the configuration, without the resource.
-
-    score, score_std : ndarray of shape (n_trials,)
-        Mean and standard deviation over the folds used; NaN for a trial that failed.
-
-    seconds : ndarray of shape (n_trials,)
-        What the trial cost, without anything that was kept from the rung before.
-
-    best_index : int
-        The winner's trial on its last rung.
-
-    maximize : bool, default=True
-        Whether a higher score is better.
-
-    score_name : str, default="score"
-        On the axis of scores.
-
-    resource_name : str, default="resource"
-        On the axis of levels.
+    trials : Trials
+        The table that it draws, a row for each trial (one candidate on one rung): arrays
+        ``bracket``, ``level``, ``candidate``, ``score``, ``score_std`` and ``seconds``, the list
+        ``params``, and ``schedule``, ``best_index``, ``maximize``, ``score_name`` and
+        ``resource_name``.
 
     Attributes
     ----------
@@ -91,6 +70,8 @@ class HalvingDisplay(Trials):
     >>> display.ax_.get_ylabel()
     'accuracy'
     """
+
+    trials: Trials
 
     @classmethod
     def from_estimator(
@@ -141,7 +122,7 @@ class HalvingDisplay(Trials):
         >>> [text.get_text() for text in display.ax_.texts]
         ['9', '3', '2']
         """
-        return cls.of_search(search, metric).plot(ax, kind=kind)
+        return cls(Trials.of_search(search, metric)).plot(ax, kind=kind)
 
     @classmethod
     def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> HalvingDisplay:
@@ -180,7 +161,7 @@ class HalvingDisplay(Trials):
         >>> display.ax_.get_xlabel()
         'seconds of fitting and scoring, all levels'
         """
-        return cls.of_result(result).plot(ax, kind=kind)
+        return cls(Trials.of_result(result)).plot(ax, kind=kind)
 
     @classmethod
     def from_journal(
@@ -219,8 +200,21 @@ class HalvingDisplay(Trials):
         ValueError
             If it is no journal, is damaged, has no evaluation yet or no such metric, or if there is
             no such kind of picture.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from sklearn.datasets import load_iris
+        >>> from sklearn.tree import DecisionTreeClassifier
+        >>> from skhalving import HalvingDisplay, HyperbandSearchCV
+        >>> path = tempfile.mkdtemp() + "/search.jsonl"
+        >>> tree, space = DecisionTreeClassifier(random_state=0), {"max_depth": [1, 2, 3, 4]}
+        >>> search = HyperbandSearchCV(tree, space, journal=path, random_state=0)
+        >>> search = search.fit(*load_iris(return_X_y=True))
+        >>> HalvingDisplay.from_journal(path).ax_.get_ylabel()
+        'score'
         """
-        return cls.of_journal(path, metric).plot(ax, kind=kind)
+        return cls(Trials.of_journal(path, metric)).plot(ax, kind=kind)
 
     def plot(self, ax: Any = None, *, kind: str = "scores") -> HalvingDisplay:
         """Draw.
@@ -283,30 +277,36 @@ class HalvingDisplay(Trials):
     # -- the four pictures --------------------------------------------------------------------
 
     def _draw_scores(self) -> None:
-        x, y, order = self._across(), self._near(), np.argsort(self.candidate, kind="stable")
-        arrived = np.isin(self.candidate, self.candidate[self.level == self.level.max()])
-        size = np.clip(50 / np.sqrt(self.schedule.n_candidates), 3, 5)  # many dots are small ones
-        for b in range(len(self.schedule)):
+        trials, x, y = self.trials, self._across(), self._near()
+        order = np.argsort(trials.candidate, kind="stable")
+        arrived = np.isin(trials.candidate, trials.candidate[trials.level == trials.level.max()])
+        # Many dots are small ones.
+        size = np.clip(50 / np.sqrt(trials.schedule.n_candidates), 3, 5)
+        for b in range(len(trials.schedule)):
             for group, alpha, label in ((~arrived, 0.35, None), (arrived, 0.9, f"bracket {b}")):
-                rows = order[(group & (self.bracket == b))[order]]
+                rows = order[(group & (trials.bracket == b))[order]]
                 # NaN between one candidate and the next: one line draws the ways of all of them.
-                gaps = np.flatnonzero(np.diff(self.candidate[rows])) + 1
+                gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
                 ways = [np.insert(column[rows], gaps, np.nan) for column in (x, y)]
                 style = {"alpha": alpha, "ms": size, "lw": 0.8, **self._style(b)}
                 self._line(ways[0], ways[1], label, **style)
         self._draw_winner(x, y)
         self._level_axis()
-        ranks = ", ".join(f"{r:.2f}" for r in agreement(self)["correlation"] if r == r)
+        known = agreement(trials)
+        pairs = zip(known["correlation"], known["n_candidates"], strict=True)
+        ranks = ", ".join(f"{r:.2f} ({n})" for r, n in pairs if r == r)
         if ranks:
             self.ax_.set_xlabel(
-                f"{self.resource_name}\nrank correlation from level to level: {ranks}"
+                f"{trials.resource_name}\n"
+                f"rank correlation from level to level (of so many): {ranks}"
             )
-        self._score_axis(self.ax_, y, np.nan_to_num(self.score_std[self.best_index]))
+        self._score_axis(self.ax_, y, np.nan_to_num(trials.score_std[trials.best_index]))
         self._legend(self.ax_, y)
 
     def _draw_winner(self, x: np.ndarray, y: np.ndarray) -> None:
-        best, std = self.best_index, np.where(self.score_std > 0, self.score_std, np.nan)
-        way = self.candidate == self.candidate[best]
+        trials, best = self.trials, self.trials.best_index
+        std = np.where(trials.score_std > 0, trials.score_std, np.nan)
+        way = trials.candidate == trials.candidate[best]
         spread = "" if np.isnan(std[best]) else f" ± {std[best]:.2g}"
         style = {"color": self._ink(), "lw": 1.3, "capsize": 3, "zorder": 4, "markevery": [-1]}
         label = f"winner {y[best]:.4g}{spread}"
@@ -314,10 +314,10 @@ class HalvingDisplay(Trials):
         self.lines_.append(bars[0])
 
     def _draw_schedule(self) -> None:
-        most = self.schedule.brackets[0].rungs[0].n_candidates
-        for b, bracket in enumerate(self.schedule):
+        most = self.trials.schedule.brackets[0].rungs[0].n_candidates
+        for b, bracket in enumerate(self.trials.schedule):
             n = np.array([rung.n_candidates for rung in bracket.rungs])
-            x, y = np.arange(-len(n), 0) + len(self.schedule.levels), np.full(len(n), b)
+            x, y = np.arange(-len(n), 0) + len(self.trials.schedule.levels), np.full(len(n), b)
             color = self._style(b)["color"]
             self._line(x, y, color=color, lw=1)
             # Areas are to each other as the numbers, down to what can be seen.
@@ -325,24 +325,25 @@ class HalvingDisplay(Trials):
             above: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
             for level, number in zip(x, n, strict=True):
                 self.ax_.annotate(str(number), (level, b), (0, 10), fontsize="small", **above)
-        names = [f"bracket {b}" for b in range(len(self.schedule))]
+        names = [f"bracket {b}" for b in range(len(self.trials.schedule))]
         self.ax_.set_yticks(range(len(names)), names)
         self.ax_.set_ylim(len(names) - 0.5, -0.7)
         self._level_axis()
 
     def _draw_time(self) -> None:
-        at_top = self.level == self.level.max()
-        end, y = np.cumsum(self.seconds), self._near()
-        for b in range(len(self.schedule)):
+        at_top = self.trials.level == self.trials.level.max()
+        end, y = np.cumsum(self.trials.seconds), self._near()
+        for b in range(len(self.trials.schedule)):
             for group, alpha, label in ((~at_top, 0.25, None), (at_top, 1, f"bracket {b}")):
-                rows = group & (self.bracket == b)
+                rows = group & (self.trials.bracket == b)
                 style = {"ls": "", "ms": 5, "alpha": alpha, **self._style(b)}
                 self._line(end[rows], y[rows], label, **style)
-        best = (np.fmax if self.maximize else np.fmin).accumulate(y[at_top])
+        best = (np.fmax if self.trials.maximize else np.fmin).accumulate(y[at_top])
         until = [*end[at_top], end[-1]]  # the last one holds to the end of the search
         style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
         self._line(until, [*best, best[-1]], "best so far", **style)
-        ends = [0, *(end[self.level == level].max() for level in np.unique(self.level))]
+        levels = self.trials.level
+        ends = [0, *(end[levels == level].max() for level in np.unique(levels))]
         for start, stop in list(pairwise(ends))[::2]:
             self.ax_.axvspan(start, stop, color="0.5", alpha=0.1, lw=0, zorder=0)
         self.ax_.set_xlim(0, 1.02 * end[-1])
@@ -351,10 +352,9 @@ class HalvingDisplay(Trials):
         self._legend(self.ax_, y)
 
     def _draw_parameters(self) -> None:
-        last, every = self.last(), {name: self.values(name) for name in self.names()}
-        explained = {
-            name: values.explained(self.places()) for name, values in every.items() if values.vary
-        }
+        last, places = self.trials.last(), self.trials.places()
+        every = {name: self.trials.values(name) for name in self.trials.names()}
+        explained = {name: v.explained(places) for name, v in every.items() if v.vary}
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")
         shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
@@ -397,13 +397,11 @@ class HalvingDisplay(Trials):
             panel.set_xticks(range(0, len(values.labels), step), texts, **tilted)
         elif values.is_log:
             panel.set_xscale("log")
-        for level in range(len(self.schedule.levels)):
-            here = self.level[values.rows] == level
+        for level in range(len(self.trials.schedule.levels)):
+            here = self.trials.level[values.rows] == level
             panel.plot(x[here], y[values.rows[here]], **self._shade(level))
-        best = (
-            values.rows
-            == self.last()[self.candidate[self.last()] == self.candidate[self.best_index]]
-        )
+        candidate = self.trials.candidate
+        best = candidate[values.rows] == candidate[self.trials.best_index]
         self.lines_ += panel.plot(x[best], y[values.rows[best]], **self._star(), zorder=4)
         panel.grid(axis="y", alpha=0.3)
 
@@ -418,12 +416,12 @@ class HalvingDisplay(Trials):
 
     def _star(self) -> dict[str, Any]:
         """The winner: a star in the colour of its bracket, edged so that it stands out."""
-        colour = self._style(self.bracket[self.best_index])["color"]
+        colour = self._style(self.trials.bracket[self.trials.best_index])["color"]
         return {"marker": "*", "ms": 15, "mfc": colour, "mec": self._ink(), "mew": 1}
 
     def _shade(self, level: int) -> dict[str, Any]:
-        alpha = (level + 1) / len(self.schedule.levels)
-        size = np.clip(60 / np.sqrt(self.schedule.n_candidates), 2, 4)
+        alpha = (level + 1) / len(self.trials.schedule.levels)
+        size = np.clip(60 / np.sqrt(self.trials.schedule.n_candidates), 2, 4)
         return {"ls": "", "marker": "o", "ms": size, "mew": 0, "color": COLOURS[0], "alpha": alpha}
 
     def _ink(self) -> Any:
@@ -432,16 +430,17 @@ class HalvingDisplay(Trials):
 
     def _jitter(self, rows: Any = slice(None)) -> np.ndarray:
         """-0.5 to 0.5 by the golden ratio, so that neighbours of any number keep apart."""
-        return (self.candidate[rows] * 0.618034) % 1 - 0.5
+        return (self.trials.candidate[rows] * 0.618034) % 1 - 0.5
 
     def _across(self) -> np.ndarray:
         """Where trials stand on the axis of levels: brackets beside one another."""
-        width = 0.76 / len(self.schedule)
-        beside = self.bracket - (len(self.schedule) - 1) / 2
-        return self.level + width * (beside + 0.7 * self._jitter())
+        width = 0.76 / len(self.trials.schedule)
+        beside = self.trials.bracket - (len(self.trials.schedule) - 1) / 2
+        return self.trials.level + width * (beside + 0.7 * self._jitter())
 
     def _level_names(self) -> list[str]:
-        levels, with_folds = self.schedule.levels, self.schedule.levels[-1].n_folds > 1
+        levels = self.trials.schedule.levels
+        with_folds = levels[-1].n_folds > 1
         return [f"{n}\n{k} fold{'s'[: k > 1]}" if with_folds else f"{n}" for n, k in levels]
 
     def _level_axis(self) -> None:
@@ -450,24 +449,26 @@ class HalvingDisplay(Trials):
             self.ax_.axvspan(level - 0.5, level + 0.5, color="0.5", alpha=0.1, lw=0, zorder=0)
         self.ax_.set_xticks(range(len(names)), names, fontsize="small")
         self.ax_.set_xlim(-0.5, len(names) - 0.5)
-        self.ax_.set_xlabel(self.resource_name)
+        self.ax_.set_xlabel(self.trials.resource_name)
 
     def _near(self) -> np.ndarray:
         """The scores, with NaN for those far worse than most: one of -1e9 would press all others
         into a line."""
-        loss = -self.score if self.maximize else self.score
+        loss = -self.trials.score if self.trials.maximize else self.trials.score
         known = loss[np.isfinite(loss)]
         good, bad = np.quantile(known, [0.1, 0.75], method="lower") if len(known) else (0, 0)
-        fence = max(bad + 3 * (bad - good), loss[self.best_index]) if bad > good else np.inf
-        return np.where(np.isfinite(loss) & (loss <= fence), self.score, np.nan)
+        fence = max(bad + 3 * (bad - good), loss[self.trials.best_index]) if bad > good else np.inf
+        return np.where(np.isfinite(loss) & (loss <= fence), self.trials.score, np.nan)
 
     def _score_axis(self, ax: Any, shown: np.ndarray, bar: float = 0.0) -> None:
         """Named, and with room for what is shown and for the winner's bar."""
         known = shown[np.isfinite(shown)]
-        if (crowded := _crowded(known, self.maximize)) is not None:
-            ends = np.append(known, self.score[self.best_index] + bar * np.array([-1, 1]))
-            _spread(ax, ends, *crowded, 1 if self.maximize else -1)
-        ax.set_ylabel(self.score_name)
+        if (crowded := _crowded(known, self.trials.maximize)) is not None:
+            ends = np.append(
+                known, self.trials.score[self.trials.best_index] + bar * np.array([-1, 1])
+            )
+            _spread(ax, ends, *crowded, 1 if self.trials.maximize else -1)
+        ax.set_ylabel(self.trials.score_name)
         ax.grid(axis="y", alpha=0.3)
 
     def _legend(self, ax: Any, shown: np.ndarray, **title: Any) -> None:

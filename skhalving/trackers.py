@@ -46,6 +46,13 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
     -----
     The distributions are those of the values that were tried, from the least to the largest, since
     a space may hold any distribution and Optuna knows three.
+
+    Examples
+    --------
+    >>> from skhalving import successive_halving, to_optuna
+    >>> result = successive_halving(lambda x, resource: x, range(9), max_resources=9)
+    >>> study = to_optuna(result)  # doctest: +SKIP
+    >>> optuna.visualization.plot_intermediate_values(study)  # doctest: +SKIP
     """
     import optuna
 

@@ -20,14 +20,45 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skhalving.functions import readable
-from skhalving.journal import Record, read
+from skhalving.journal import Header, Record, read
 from skhalving.schedule import Bracket, Level, Schedule
 from skhalving.task import Outcome
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Trials:
-    """A row for each trial, one candidate on one rung; :class:`HalvingDisplay` says more."""
+    """A row for each trial, in the order in which they ran, level by level.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        The brackets and their rungs.
+
+    bracket, level, candidate : ndarray of shape (n_trials,)
+        Of each trial (one candidate on one rung): its bracket, its level on the ladder
+        (``schedule.levels``, lowest first) and the candidate. In the order in which they ran.
+
+    params : sequence of dict of length n_trials
+        Of each trial: the configuration, without the resource.
+
+    score, score_std : ndarray of shape (n_trials,)
+        Mean and standard deviation over the folds used; NaN for a trial that failed.
+
+    seconds : ndarray of shape (n_trials,)
+        What the trial cost, without anything that was kept from the rung before.
+
+    best_index : int
+        The winner's trial on its last rung.
+
+    maximize : bool
+        Whether a higher score is better.
+
+    score_name : str
+        On the axis of scores.
+
+    resource_name : str
+        On the axis of levels.
+    """
 
     schedule: Schedule
     bracket: np.ndarray
@@ -102,52 +133,31 @@ class Trials:
     @classmethod
     def of_journal(cls, path: Any, metric: str | None = None) -> Self:
         """Of what a journal knows by now; brackets are as large as it has seen them."""
-        header, records = read(path)
-        at: dict[tuple[int, int, int], Record] = {}  # the last record by level, bracket, candidate
-        folds: defaultdict[tuple[int, int], dict[int, tuple[int, Outcome]]] = defaultdict(dict)
-        for record in records:
-            at[record.level, record.bracket, record.candidate] = record
-            folds[record.candidate, record.amount][record.fold] = record.level, record.outcome
-        if header is None or not at:
-            raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
-        rows = [at[key] for key in sorted(at)]
-        # A fold that was scored with the same amount on the level below is kept.
-        outcomes = [
-            [
-                outcome
-                for level, outcome in folds[r.candidate, r.amount].values()
-                if level <= r.level
-            ]
-            for r in rows
-        ]
-        names = [name for of_row in outcomes for o in of_row for name in o.scores] or ["score"]
+        header, rows, outcomes = _read(path)
+        names = [name for pairs in outcomes for _, o in pairs for name in o.scores] or ["score"]
         if metric is not None and metric not in names:
             raise ValueError(f"metric={metric!r} is not in {path}; give one of {sorted({*names})}")
         metric = metric or names[0]
-        scores = [[o.scores.get(metric, np.nan) for o in of_row] for of_row in outcomes]
-        score = np.array([np.mean(of_row) for of_row in scores])
-        level = np.unique([r.level for r in rows], return_inverse=True)[1]
-        spent = [
-            sum(
-                o.seconds
-                for at_level, o in folds[r.candidate, r.amount].values()
-                if at_level == r.level
-            )
-            for r in rows
-        ]
+        scores = [[o.scores.get(metric, np.nan) for _, o in pairs] for pairs in outcomes]
+        score = np.array([np.mean(folds) for folds in scores])
+        level = np.unique([row.level for row in rows], return_inverse=True)[1]
         maximize = bool(header.search.get("maximize", True))
         good = score if maximize else -score
-        best = max(range(len(rows)), key=lambda i: (good[i] == good[i], level[i], good[i]))
         return cls(
-            schedule=_seen(rows, level, [len(of_row) for of_row in outcomes]),
+            schedule=_seen(rows, level, [len(pairs) for pairs in outcomes]),
             bracket=np.array([r.bracket for r in rows]),
             level=level,
             candidate=np.array([r.candidate for r in rows]),
             params=[r.params for r in rows],
             score=score,
-            score_std=np.array([np.std(of_row) for of_row in scores]),
-            seconds=np.array(spent),
-            best_index=best,
+            score_std=np.array([np.std(folds) for folds in scores]),
+            seconds=np.array(
+                [
+                    sum(o.seconds for its, o in pairs if its == row.level)
+                    for row, pairs in zip(rows, outcomes, strict=True)
+                ]
+            ),
+            best_index=max(range(len(rows)), key=lambda i: (good[i] == good[i], level[i], good[i])),
             maximize=maximize,
             score_name=metric,
             resource_name=header.search.get("resource", "resource"),
@@ -359,6 +369,29 @@ def _seconds(results: Mapping[str, Any]) -> np.ndarray:
         seconds[i] -= paid.get(who, 0.0)
         paid[who] = spent[i]
     return seconds
+
+
+def _read(path: Any) -> tuple[Header, list[Record], list[list[tuple[int, Outcome]]]]:
+    """The header, the last record of each trial, and its folds' levels and outcomes: one that was
+    scored with the same amount on the level below is kept."""
+    header, records = read(path)
+    last: dict[tuple[int, int, int], Record] = {}
+    folds: defaultdict[tuple[int, int], dict[int, tuple[int, Outcome]]] = defaultdict(dict)
+    for record in records:
+        last[record.level, record.bracket, record.candidate] = record
+        folds[record.candidate, record.amount][record.fold] = record.level, record.outcome
+    if header is None or not last:
+        raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
+    rows = [last[key] for key in sorted(last)]
+    known = [folds[row.candidate, row.amount].values() for row in rows]
+    return (
+        header,
+        rows,
+        [
+            [(level, outcome) for level, outcome in pairs if level <= row.level]
+            for row, pairs in zip(rows, known, strict=True)
+        ],
+    )
 
 
 def _seen(rows: Sequence[Record], level: np.ndarray, n_folds: Sequence[int]) -> Schedule:

@@ -152,10 +152,12 @@ def test_metric_is_that_of_refit_unless_named(several):
     """With several metrics the axis shows the refit metric, or the one asked for."""
     shown = HalvingDisplay.from_estimator(several)
     assert shown.ax_.get_ylabel() == "balanced_accuracy"
-    assert np.array_equal(shown.score, several.all_cv_results_["mean_test_balanced_accuracy"])
+    assert np.array_equal(
+        shown.trials.score, several.all_cv_results_["mean_test_balanced_accuracy"]
+    )
     other = HalvingDisplay.from_estimator(several, metric="accuracy")
-    assert np.array_equal(other.score, several.all_cv_results_["mean_test_accuracy"])
-    at_best = several.all_cv_results_["params"][other.best_index]
+    assert np.array_equal(other.trials.score, several.all_cv_results_["mean_test_accuracy"])
+    at_best = several.all_cv_results_["params"][other.trials.best_index]
     assert at_best == several.best_params_
 
 
@@ -169,7 +171,10 @@ def test_without_refit_the_best_in_the_metric_wins():
         random_state=0,
     ).fit(X, Y)
     display = HalvingDisplay.from_estimator(search, metric="f1_macro")
-    assert display.score[display.best_index] == search.cv_results_["mean_test_f1_macro"].max()
+    assert (
+        display.trials.score[display.trials.best_index]
+        == search.cv_results_["mean_test_f1_macro"].max()
+    )
 
 
 @pytest.mark.parametrize("maximize", [True, False])
@@ -178,7 +183,7 @@ def test_best_so_far_is_on_the_better_side(maximize, plan):
     """A result says whether larger is better, and the line of the best goes that way only."""
     result = raced(plan(ladder(27, 1, 3), 3), maximize=maximize)
     display = HalvingDisplay.from_result(result, kind="time")
-    assert display.score[display.best_index] == result.best_score
+    assert display.trials.score[display.trials.best_index] == result.best_score
     best = display.lines_[-1].get_ydata()
     assert best[-1] == result.best_score
     assert np.all(np.diff(best) >= 0) if maximize else np.all(np.diff(best) <= 0)
@@ -193,8 +198,8 @@ def test_time_counts_kept_folds_once(search):
     at_full = results["n_resources"] == search.max_resources_
     expected = cost[~at_full].sum()
     expected += sum(top[c] for c in np.unique(results["candidate"][at_full]))
-    assert display.seconds.sum() == pytest.approx(expected)
-    assert display.seconds.sum() < cost.sum()
+    assert display.trials.seconds.sum() == pytest.approx(expected)
+    assert display.trials.seconds.sum() < cost.sum()
 
 
 def test_schedule_writes_the_number_on_every_rung():
@@ -223,7 +228,7 @@ def test_draws_when_nothing_reached_the_top(kind):
     result.best_resource = 3
     result.best_score = result.history["score"][result.history["n_resources"] == 3].max()
     display = HalvingDisplay.from_result(result, kind=kind)
-    assert result.history["n_resources"][display.best_index] == 3
+    assert result.history["n_resources"][display.trials.best_index] == 3
 
 
 @pytest.mark.parametrize("kind", ONE_AXES)
@@ -235,7 +240,7 @@ def test_nothing_covers_anything(kind, size, n_candidates):
     schedule = published(ladder(1347, 149, 3, (1, 5)), 3, n_candidates)
     figure, ax = plt.subplots(figsize=size, layout="constrained")
     display = HalvingDisplay.from_result(raced(schedule))
-    display.score_std += 0.0123
+    display.trials.score_std += 0.0123
     display.plot(ax, kind=kind)
     figure.draw_without_rendering()
     page = figure.bbox
@@ -421,12 +426,12 @@ def test_a_whole_journal_draws_what_the_search_draws(written):
     """Row for row, also the folds that were kept; the journal knows no name of the metric."""
     search, path = written
     seen, known = HalvingDisplay.from_journal(path), HalvingDisplay.from_estimator(search)
-    assert seen.schedule == known.schedule
+    assert seen.trials.schedule == known.trials.schedule
     for name in ("bracket", "level", "candidate", "score", "score_std", "seconds"):
-        assert getattr(seen, name) == pytest.approx(getattr(known, name)), name
-    assert seen.best_index == known.best_index
-    assert list(seen.params) == list(known.params)
-    assert seen.resource_name == "n_samples"
+        assert getattr(seen.trials, name) == pytest.approx(getattr(known.trials, name)), name
+    assert seen.trials.best_index == known.trials.best_index
+    assert list(seen.trials.params) == list(known.trials.params)
+    assert seen.trials.resource_name == "n_samples"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -440,7 +445,7 @@ def test_a_journal_draws_at_any_time(written, tmp_path, kind, n_lines):
     display = HalvingDisplay.from_journal(path, kind=kind)
     display.figure_.draw_without_rendering()
     assert path.read_bytes() == before
-    assert display.schedule.n_candidates >= len(np.unique(display.candidate))
+    assert display.trials.schedule.n_candidates >= len(np.unique(display.trials.candidate))
 
 
 def test_a_journal_of_nothing_says_so(written, tmp_path):

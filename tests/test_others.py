@@ -1,4 +1,4 @@
-"""Searches in the hands of other libraries: array API, skrub."""
+"""Searches in the hands of other libraries: array API, skrub, skore."""
 
 import os
 import subprocess
@@ -68,3 +68,13 @@ def test_skrub_s_table_of_results_shows_full_resource_alone():
     scores = np.sort(every["mean_test_score"])[::-1]
     np.testing.assert_allclose(found.results_["mean_test_score"], scores)
     assert found.best_learner_.predict({"X": X}).shape == Y.shape
+
+
+def test_skore_reports_on_a_search():
+    """A report fits the search, and its accuracy is the search's own score."""
+    skore = pytest.importorskip("skore", reason="needs skore")
+    search = HyperbandSearchCV(SVC(), {"C": [0.01, 0.1, 1, 10, 100, 1000]}, random_state=0)
+    rows = {"X_train": X[::2], "y_train": Y[::2], "X_test": X[1::2], "y_test": Y[1::2]}
+    report = skore.EstimatorReport(search, **rows)
+    assert report.metrics.accuracy() == report.estimator_.score(X[1::2], Y[1::2])
+    assert "C" in report.estimator_.best_params_

@@ -1,9 +1,9 @@
 """
-What a search did, in three pictures
-====================================
+What a search did, in four pictures
+===================================
 
 A search races many candidates: all of them get a little, the best of them get more, and few get
-everything. ``HalvingDisplay`` draws the race, the plan behind it, and where the time went.
+everything. ``HalvingDisplay`` draws the race, the plan behind it, where the time went, and the parameters.
 """
 
 # %%
@@ -39,13 +39,15 @@ search.fit(X_train, y_train)
 print(f"accuracy on them: {search.score(X_test, y_test):.3f}")
 
 # %%
-# **The race.** A dot is a candidate on one level: the number of rows it was trained on, and the
-# number of folds it was scored on. A line leads from a promoted candidate to its next level;
-# candidates that dropped out before the top are faded. Candidates of one bracket compete with one
-# another only. The star is the winner, its bar one standard deviation over the folds.
+# **The race.** A dot is a candidate on one level: the number of rows it was given, and the number
+# of folds it was scored on. Lines lead from those who were promoted to their next level; faded ones
+# dropped out before the top. A bracket is a group of candidates that compete with one another only.
+# The star is the winner, in the colour of its bracket, its bar one standard deviation over the
+# folds. Where scores crowd near 1, as here, their axis spreads those that are closest to it.
 #
-# Look at whether the lines cross: where they do, the smaller amount misled. The second bracket,
-# which starts higher, is there for that case.
+# Look at whether the lines cross: where they do, the small amount misled, and the bracket that
+# starts higher is there for that case. The line below counts it: 1 means that a level ranks its
+# candidates as the next level does. Finalists that are all but equal are ranked by chance.
 
 figure, ax = plt.subplots(figsize=(8, 4.8), layout="constrained")
 scores = HalvingDisplay.from_estimator(search, ax=ax)
@@ -57,11 +59,18 @@ figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 schedule = HalvingDisplay.from_estimator(search, kind="schedule", ax=ax)
 
 # %%
-# **The time.** The best score at full resource so far, against the seconds that all fits took until
-# then. The lower levels run first, so the curve starts late.
+# **The time.** The best score with the full resource so far, against the seconds that all fits took
+# until then. Faint dots are the scores of lower levels, whose fits come first.
 
 figure, ax = plt.subplots(figsize=(8, 4.0), layout="constrained")
 time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)
+
+# %%
+# **The parameters.** A panel for each, those that matter most first, with a dot for each candidate on
+# the highest level that it reached: the darker, the higher. ``search`` may also be the result of a
+# plain function, or the journal of a search that still runs (``HalvingDisplay.from_journal``).
+
+parameters = HalvingDisplay.from_estimator(search, kind="parameters")
 
 # %%
 # ``python plot_race.py FOLDER`` keeps the first two, as the README and the documentation show them.
