@@ -63,6 +63,7 @@ from skhalving.sklearn_private import (
     _fit_context,
     _MultimetricScorer,
     _num_samples,
+    _routing_enabled,
     _warn_or_raise_about_fit_failures,
 )
 from skhalving.store import Store, temporary_folder
@@ -516,6 +517,7 @@ class _HalvingSearchCV(BaseSearchCV):
             "estimator": stable(self.estimator),
             "space": stable(self._space()),
             "scoring": stable(self.scoring),
+            "routing": str(self.get_metadata_routing()) if _routing_enabled() else None,
             "refit": stable(self.refit),
             "error_score": stable(self.error_score),
             "return_train_score": self.return_train_score,

@@ -24,6 +24,9 @@ from sklearn.model_selection._validation import (
     _warn_or_raise_about_fit_failures,
 )
 
+# Whether fit parameters go where they were requested.
+from sklearn.utils._metadata_requests import _routing_enabled
+
 # The messages of every scikit-learn estimator for a wrong argument.
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -46,6 +49,7 @@ __all__ = [
     "_fit_and_score",
     "_fit_context",
     "_num_samples",
+    "_routing_enabled",
     "_safe_split",
     "_warn_or_raise_about_fit_failures",
     "_yield_masked_array_for_each_param",

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from skhalving.continuation import family_of
 from sklearn.base import BaseEstimator
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
-from skhalving.continuation import family_of
 
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))

@@ -23,6 +23,7 @@ from helpers import (
     y,
 )
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import (
@@ -120,3 +121,14 @@ def test_none_as_fit_parameter():
     """``sample_weight=None`` is what it is without."""
     hyperband().fit(X, y, sample_weight=None)
     assert all(fit["weight"] is None for fit in Remember.fits)
+
+
+def test_a_journal_knows_who_gets_what(tmp_path, routing):
+    """The same search with another request is another one."""
+    journal, weights = tmp_path / "journal", {"sample_weight": WEIGHT}
+    scored = Remember().set_score_request(sample_weight=True)
+    weighted = clone(scored).set_fit_request(sample_weight=True)
+    hyperband(weighted, journal=journal).fit(X, y, **weights)
+    other = hyperband(clone(scored).set_fit_request(sample_weight=False), journal=journal)
+    with pytest.raises(ValueError, match=r"(?s)another search.*routing"):
+        other.fit(X, y, **weights)
