@@ -68,8 +68,8 @@ time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)
 
 # %%
 # **The parameters.** A panel for each, those that matter most first, with a dot for each candidate
-# on the highest level that it reached: the darker, the higher. What a plain function returned can be
-# drawn as well (``from_result``), and the journal of a search that still runs (``from_journal``).
+# on the highest level that it reached: the darker, the higher. ``from_result`` draws what a plain
+# function returned, ``from_journal`` a search that still runs.
 
 parameters = HalvingDisplay.from_estimator(search, kind="parameters")
 
