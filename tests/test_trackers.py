@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -152,12 +153,13 @@ def test_autologging_is_off_during_every_fit_and_on_for_the_last(monkeypatch, ba
 
     class Watched(SVC):
         def fit(self, X, y):
+            time.sleep(0.001 if self.C > 1 else 0.05)  # some end while others are still at it
             seen.append(switch._AUTOLOGGING_GLOBALLY_DISABLED)
             return super().fit(X, y)
 
     n_jobs = 1 if backend == "loky" else 2
     with joblib.parallel_backend(backend):
-        HyperbandSearchCV(Watched(), {"C": [0.1, 1, 10]}, n_jobs=n_jobs).fit(X, Y)
+        HyperbandSearchCV(Watched(), {"C": [0.1, 1, 10, 20]}, n_jobs=n_jobs).fit(X, Y)
     assert all(seen[:-1])
     assert len(seen) > 1
     assert not seen[-1]
