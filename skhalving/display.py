@@ -374,7 +374,7 @@ class HalvingDisplay:
             self._draw_panel(panel, every[name], y)
             panel.set_title(f"{name}  {explained[name]:.2f}", fontsize="small")
             panel.tick_params(labelleft=i % n_columns == 0, labelsize="small")
-        self._score_axis(self.panels_[0], y[last])
+        self._score_axis(self.panels_[0], y)
         head = self.figure_.add_subplot(grid[0, :])
         head.set_axis_off()
         for level, name in enumerate(self._level_names()):

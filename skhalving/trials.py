@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import inf
 from numbers import Real
 from typing import Any, Self
 
@@ -184,7 +185,8 @@ class Trials:
         if all(_is_number(value) for value in given):
             return Values(name, last[has], has, np.array(given, dtype=float), None)
         texts = [readable(value) for value in given]
-        labels = sorted(set(texts))
+        of = dict(zip(texts, given, strict=True))  # numbers by size, then all others
+        labels = sorted(of, key=lambda text: (of[text] if _is_number(of[text]) else inf, text))
         return Values(name, last[has], has, np.array([*map(labels.index, texts)], float), labels)
 
     def names(self) -> list[str]:

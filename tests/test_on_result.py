@@ -146,3 +146,13 @@ def test_successive_halving_takes_it_too():
         successive_halving(lambda x, r: x, range(9), max_resources=9, on_result=3)
     with pytest.raises(ValueError, match="'on_result' parameter"):
         HyperbandSearchCV(SVC(), SPACE, on_result=3).fit(X, Y)
+
+
+def test_the_end_is_told_when_time_is_over():
+    """With the highest level that has a score, which is not the top."""
+    told = []
+    with pytest.warns(UserWarning, match="max_time"):
+        search = searched(told.append, max_time=1e-9)
+    assert told[-1]["event"] == "end"
+    assert told[-1]["level"] == search.all_cv_results_["level"].max() == 0
+    assert told[-1]["n_candidates"] == 1

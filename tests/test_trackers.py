@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -144,23 +146,30 @@ class Switch:
         self._AUTOLOGGING_GLOBALLY_DISABLED = False
 
 
-@pytest.mark.parametrize("backend", ["loky", "threading"])
-def test_autologging_is_off_during_every_fit_and_on_for_the_last(monkeypatch, backend):
-    """However many threads fit at a time, none of them turns it on for the others."""
-    switch, seen = Switch(), []
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_autologging_is_off_during_every_fit_and_on_for_the_last(monkeypatch, n_jobs):
+    """Also while one thread has ended its fit and another is still at it."""
+    switch, seen, begun, ended = Switch(), [], threading.Event(), threading.Event()
     monkeypatch.setitem(sys.modules, "mlflow.utils.autologging_utils", switch)
 
     class Watched(SVC):
         def fit(self, X, y):
+            if n_jobs > 1 and self.C == 1:
+                begun.wait(10)
+            elif n_jobs > 1:
+                begun.set()
+                ended.wait(10)
+                time.sleep(0.2)  # the other one is scored
             seen.append(switch._AUTOLOGGING_GLOBALLY_DISABLED)
+            ended.set()
             return super().fit(X, y)
 
-    n_jobs = 1 if backend == "loky" else 2
-    with joblib.parallel_backend(backend):
-        HyperbandSearchCV(Watched(), {"C": [0.1, 1, 10]}, n_jobs=n_jobs).fit(X, Y)
-    assert all(seen[:-1])
-    assert len(seen) > 1
-    assert not seen[-1]
+    rows = np.arange(len(X))
+    with joblib.parallel_backend("threading"):
+        HyperbandSearchCV(
+            Watched(), {"C": [1, 10]}, n_jobs=n_jobs, cv=[(rows[::2], rows[1::2])]
+        ).fit(X, Y)
+    assert seen == [True, True, False]
     with switch.disable_autologging():
         with unlogged():
             pass

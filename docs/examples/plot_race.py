@@ -3,7 +3,8 @@ What a search did, in four pictures
 ===================================
 
 A search races many candidates: all of them get a little, the best of them get more, and few get
-everything. ``HalvingDisplay`` draws the race, the plan behind it, where the time went, and the parameters.
+everything. ``HalvingDisplay`` draws the race, the plan behind it, where the time went, and the
+parameters.
 """
 
 # %%
@@ -66,9 +67,9 @@ figure, ax = plt.subplots(figsize=(8, 4.0), layout="constrained")
 time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)
 
 # %%
-# **The parameters.** A panel for each, those that matter most first, with a dot for each candidate on
-# the highest level that it reached: the darker, the higher. ``search`` may also be the result of a
-# plain function, or the journal of a search that still runs (``HalvingDisplay.from_journal``).
+# **The parameters.** A panel for each, those that matter most first, with a dot for each candidate
+# on the highest level that it reached: the darker, the higher. ``from_result`` draws what a plain
+# function returned, ``from_journal`` a search that still runs.
 
 parameters = HalvingDisplay.from_estimator(search, kind="parameters")
 
