@@ -5,6 +5,7 @@ from skhalving.families import register_continuation
 from skhalving.functions import Result, hyperband, successive_halving
 from skhalving.schedule import Bracket, Level, Rung, Schedule, hyperband_schedule
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV
+from skhalving.validation import register_validation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "hyperband",
     "hyperband_schedule",
     "register_continuation",
+    "register_validation",
     "successive_halving",
 ]

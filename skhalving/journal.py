@@ -33,7 +33,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 2
+FORMAT = 3
 MAGIC = b'{"skhalving journal": '
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
@@ -377,6 +377,8 @@ _OUTCOME = {
     "error": _is_a(str, type(None)),
     "ended": _is_a(bool),
     "continued": _is_a(bool),
+    "n_iter": _is_a(float, type(None)),
+    "stopped": _is_a(bool),
 }
 
 

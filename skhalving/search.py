@@ -41,7 +41,7 @@ from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace
-from skhalving.pipelines import innermost
+from skhalving.pipelines import innermost, inside, path_inside
 from skhalving.progress import Cleaner, EachLog, Log, Recorder, SklearnCallbacks, Watcher
 from skhalving.race import Race, Trial
 from skhalving.resource import Resource, in_half, resource_of
@@ -60,6 +60,8 @@ from skhalving.sklearn_private import (
 from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
+from skhalving.validation import STOPPERS, HoldOut, trains_alone, unwatched
+from skhalving.validation import check as check_eval_set
 
 # What other searches call it, and what to do here.
 _ARGUMENTS_ELSEWHERE = {
@@ -118,6 +120,7 @@ class _HalvingSearchCV(BaseSearchCV):
         "schedule": [StrOptions(set(schedules.RULES)), Schedule],
         "folds": [StrOptions({"grow", "all"})],
         "continue_training": [StrOptions({"auto"}), "boolean"],
+        "eval_set": [StrOptions({"fold"}), Interval(Real, 0, 1, closed="neither"), None],
         "random_state": ["random_state"],
         "journal": [str, os.PathLike, None],
         "max_time": [Real, timedelta, None],
@@ -154,6 +157,7 @@ class _HalvingSearchCV(BaseSearchCV):
         schedule: str | Schedule = "hedged",
         folds: str = "grow",
         continue_training: bool | str = "auto",
+        eval_set: str | float | None = None,
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: Any = True,
@@ -188,6 +192,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.schedule = schedule
         self.folds = folds
         self.continue_training = continue_training
+        self.eval_set = eval_set
         self.random_state = random_state
         self.journal = journal
         self.max_time = max_time
@@ -345,7 +350,7 @@ class _HalvingSearchCV(BaseSearchCV):
         candidates, schedule = spaces.fill(
             self._rule(levels), self._space(), wanted, np.random.RandomState(seed)
         )
-        self._check_candidates(candidates)
+        self._check_candidates(candidates, routed["estimator"]["fit"])
         self._warn_about_unused(levels, schedule)
         return _Checked(
             X,
@@ -414,12 +419,15 @@ class _HalvingSearchCV(BaseSearchCV):
             )
         return given[0]
 
-    def _check_candidates(self, candidates: list[dict[str, Any]]) -> None:
+    def _check_candidates(
+        self, candidates: list[dict[str, Any]], fit_params: Mapping[str, Any]
+    ) -> None:
         """Try to set the parameters: one candidate for each set of names and types, since a
         parameter that is an estimator brings names of its own."""
         kinds = {frozenset((name, type(v)) for name, v in c.items()): c for c in candidates}
         for candidate in kinds.values():
-            clone(self.estimator).set_params(**clone(candidate, safe=False))
+            model = clone(self.estimator).set_params(**clone(candidate, safe=False))
+            check_eval_set(inside(model), self.eval_set, fit_params)
 
     def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
@@ -519,6 +527,7 @@ class _HalvingSearchCV(BaseSearchCV):
             "error_score": stable(self.error_score),
             "return_train_score": self.return_train_score,
             "continue_training": self.continue_training,
+            "eval_set": self.eval_set,
             "resource": self.resource,
             "factor": int(self.factor),
             "folds": self.folds,
@@ -572,6 +581,7 @@ class _HalvingSearchCV(BaseSearchCV):
             families={} if self.continue_training is False else FAMILIES,
             insist=self.continue_training is True,
             top=self.max_resources_,
+            hold_out=self._hold_out(checked, seed),
             limit=limit,
         )
         return _SearchWork(
@@ -583,6 +593,13 @@ class _HalvingSearchCV(BaseSearchCV):
             self._steering_metric,
             self.error_score,
         )
+
+    def _hold_out(self, checked: _Checked, seed: int) -> HoldOut | None:
+        if self.eval_set is None:
+            return None
+        stratified = self._labels(checked.y) is not None
+        newest = isinstance(self.cv, TimeSeriesSplit)
+        return HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
 
     def _pace(self, checked: _Checked, start: float) -> Pace:
         refit_amount = 0.0
@@ -686,14 +703,28 @@ class _HalvingSearchCV(BaseSearchCV):
     def _refit(self, checked: _Checked, callbacks: SklearnCallbacks) -> None:
         # Parameters may be estimators; they are cloned so that those searched stay unfitted.
         best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        fit_params = checked.routed["estimator"]["fit"]
+        self.refit_params_ = self.best_params_
+        if self.eval_set is not None:
+            # The refit has no validation set: it trains as long as the folds did on average.
+            alone = trains_alone(inside(best), self._mean_n_iter())
+            path = path_inside(best)
+            own = {"__".join([*path, name]): value for name, value in alone.items()}
+            self.refit_params_ = {**self.best_params_, **own}
+            best.set_params(**own)
+            fit_params = unwatched(fit_params)
         start = time.time()
         target = () if checked.y is None else (checked.y,)
-        fit_params = checked.routed["estimator"]["fit"]
         callbacks.refit(lambda: best.fit(checked.X, *target, **fit_params), best)
         self.refit_time_ = time.time() - start
         self.best_estimator_ = best
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
+
+    def _mean_n_iter(self) -> float:
+        """Of the best candidate; NaN if it does not tell."""
+        means = self.cv_results_.get("mean_n_iter")
+        return np.nan if means is None else means[self.best_index_]
 
 
 @dataclass
@@ -840,6 +871,13 @@ class HyperbandSearchCV(_HalvingSearchCV):
         error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
         is always fitted from scratch.
 
+    eval_set : "fold" or float, default=None
+        What each fit of a booster stops early on: the test rows of its fold, or such a part of its
+        training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
+        ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
+        ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
+        such rows, and trains as long as the folds did on average.
+
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
         names, or by the first where ``refit`` is a callable or False.
@@ -898,7 +936,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         except ranks. In both, ``level``, ``bracket``, ``iter`` (the rung within the bracket),
         ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
         a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
-        folds that the rung did not use; means are over those used.
+        folds that the rung did not use; means are over those used. ``split*_n_iter`` and
+        ``mean_n_iter``, where the estimator tells, are the trees or epochs that its model uses.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -914,6 +953,10 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     n_candidates_ : list of int
         Candidates on each level.
+
+    refit_params_ : dict
+        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the mean
+        number of iterations, and early stopping off.
 
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
         multimetric_, classes_, n_features_in_, feature_names_in_
@@ -1027,6 +1070,13 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
         is always fitted from scratch.
 
+    eval_set : "fold" or float, default=None
+        What each fit of a booster stops early on: the test rows of its fold, or such a part of its
+        training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
+        ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
+        ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
+        such rows, and trains as long as the folds did on average.
+
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
         names, or by the first where ``refit`` is a callable or False.
@@ -1085,7 +1135,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         except ranks. In both, ``level``, ``bracket``, ``iter`` (the rung within the bracket),
         ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
         a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
-        folds that the rung did not use; means are over those used.
+        folds that the rung did not use; means are over those used. ``split*_n_iter`` and
+        ``mean_n_iter``, where the estimator tells, are the trees or epochs that its model uses.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -1101,6 +1152,10 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     n_candidates_ : list of int
         Candidates on each level.
+
+    refit_params_ : dict
+        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the mean
+        number of iterations, and early stopping off.
 
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
         multimetric_, classes_, n_features_in_, feature_names_in_

@@ -11,7 +11,7 @@ PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
     "__init__", "search", "functions", "display", "loop", "evaluate", "results", "engines",
-    "progress", "pace", "journal", "fingerprint", "timeout", "pipelines", "store", "families",
+    "progress", "pace", "journal", "fingerprint", "timeout", "pipelines", "store", "validation", "families",
     "resource", "space", "sklearn_private", "race", "schedule", "task",
 ]  # fmt: skip
 STANDARD_LIBRARY_ONLY = ["schedule", "race", "task"]
