@@ -211,10 +211,11 @@ class Evaluate:
         with shared.scoring(X, "score test" if self.hold_out.part == "fold" else "held out"):
             X, y = as_inside(around, X, y)
         # Whatever its name on the way: the one whose training rows the model was given.
-        full, weight = self.options["fit_params"], fit_params.get("sample_weight")
-        given = _check_method_params(self.X, full, train) if weight is not None else {}
-        name = next((n for n, value in given.items() if np.array_equal(value, weight)), None)
-        weight = None if name is None else _check_method_params(self.X, full, rows)[name]
+        full, weight = self.options["fit_params"], None
+        if (known := fit_params.get("sample_weight")) is not None:
+            given = _check_method_params(self.X, full, train).items()
+            name = next((name for name, value in given if np.array_equal(value, known)), None)
+            weight = _check_method_params(self.X, full, rows).get(name)
         return self.hold_out.stopper(model).arguments(model, X, y, weight)
 
     def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
