@@ -203,7 +203,14 @@ class Evaluate:
         return growing(estimator, path, grow, done, task.amount, watch)
 
     def _watch(
-        self, train: Any, rows: Any, shared: Sharing, model: Any, around: Any, **fit_params: Any
+        self,
+        train: Any,
+        rows: Any,
+        shared: Sharing,
+        model: Any,
+        around: Any,
+        y_train: Any,
+        **fit_params: Any,
     ) -> Mapping[str, Any]:
         """The rows held out, as further arguments of the innermost model's ``fit``."""
         assert self.hold_out is not None
@@ -216,7 +223,8 @@ class Evaluate:
             given = _check_method_params(self.X, full, train).items()
             name = next((name for name, value in given if np.array_equal(value, known)), None)
             weight = _check_method_params(self.X, full, rows).get(name)
-        return self.hold_out.stopper(model).arguments(model, X, y, weight)
+        stopper = self.hold_out.stopper(model)
+        return stopper.arguments(model, X, stopper.encode(model, y_train, y), weight)
 
     def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
         """What a fit used, and whether it would be the same with more of the resource."""

@@ -373,8 +373,8 @@ def growing(
     """Within it, ``model.fit`` trains its innermost model from ``done`` up to ``amount``.
 
     The ``fit`` of pipelines runs as ever; only the innermost one is replaced, on the instance and
-    for the moment. It gets what ``more(model, around, **fit_params)`` returns as well; ``around``
-    are the pipelines and target regressors, fitted by then but for the innermost model.
+    for the moment. It gets what ``more(model, around, y, **fit_params)`` returns as well;
+    ``around`` are the pipelines and target regressors, fitted by then but for the innermost model.
     """
     around: list[Any] = []
     with ExitStack() as stack:
@@ -384,7 +384,7 @@ def growing(
                 model = stack.enter_context(_into_pipeline(model, step, done > 0))
             else:
                 model = stack.enter_context(_into_target_regressor(model, done > 0))
-        extra = partial(more, model, around) if more else dict
+        extra = partial(more, model, around) if more else _nothing_more
         fit = partial(_grow_and_return, grow, extra, model, done, amount)
         stack.enter_context(_instead(model, "fit", fit))
         yield
@@ -400,8 +400,12 @@ def _grow_and_return(
     y: Any = None,
     **fit_params: Any,
 ) -> Any:
-    grow(model, done, amount, X, y, **{**extra(**fit_params), **fit_params})
+    grow(model, done, amount, X, y, **{**extra(y, **fit_params), **fit_params})
     return model
+
+
+def _nothing_more(y: Any, **fit_params: Any) -> dict[str, Any]:
+    return {}
 
 
 def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:

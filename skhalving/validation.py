@@ -7,6 +7,7 @@ and what a fitted model tells of its iterations. Nothing here knows of pipelines
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,12 +15,17 @@ from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.preprocessing import LabelEncoder
 
 from skhalving.families import EARLY, class_name, n_evaluated
 from skhalving.resource import Split, stratified_order
 
 # arguments(model, X, y, sample_weight): what the model's `fit` gets; the weight may be None.
 Arguments = Callable[[Any, Any, Any, Any], Mapping[str, Any]]
+
+
+def _as_it_is(model: Any, y_train: Any, y: Any) -> Any:
+    return y
 
 
 class Stopper(NamedTuple):
@@ -38,12 +44,17 @@ class Stopper(NamedTuple):
 
     alone : bool
         Whether it can stop early without a validation set from outside.
+
+    encode : callable
+        From the model, the target trained on and that of the validation set to what the library
+        needs for the latter.
     """
 
     arguments: Arguments
     parameters: tuple[str, ...]
     off: Mapping[str, Any]
     alone: bool = True
+    encode: Callable[[Any, Any, Any], Any] = _as_it_is
 
     def stops(self, model: Any) -> bool:
         """Whether its parameters ask for early stopping."""
@@ -62,6 +73,13 @@ def _of_lightgbm(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
     split = "eval_X" in signature(type(model).fit).parameters
     rows = {"eval_X": X, "eval_y": y} if split else {"eval_set": [(X, y)]}
     return {**rows, "eval_sample_weight": None if weight is None else [weight]}
+
+
+def _encode_for_lightgbm(model: Any, y_train: Any, y: Any) -> Any:
+    """4.7 forgets to encode the classes of ``eval_y`` (lightgbm #7400)."""
+    if not sys.modules["lightgbm"].__version__.startswith("4.7."):
+        return y
+    return LabelEncoder().fit(y_train).transform(y)
 
 
 def _of_catboost(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
@@ -86,7 +104,8 @@ def _known_stoppers() -> Iterator[tuple[str, Stopper]]:
     of_catboost = ("iterations", "n_estimators", "num_boost_round", "num_trees")
     for kind in ("Classifier", "Regressor"):
         yield f"xgboost.XGB{kind}", Stopper(_pairs, trees, rounds, alone=False)
-        yield f"lightgbm.LGBM{kind}", Stopper(_of_lightgbm, trees, rounds, alone=False)
+        encode = _encode_for_lightgbm if kind == "Classifier" else _as_it_is
+        yield f"lightgbm.LGBM{kind}", Stopper(_of_lightgbm, trees, rounds, False, encode)
         off = {**detector, "use_best_model": False}
         yield f"catboost.CatBoost{kind}", Stopper(_of_catboost, of_catboost, off, alone=False)
         hist = Stopper(_of_hist, ("max_iter",), {"early_stopping": False})
@@ -114,7 +133,7 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
     own = {key.split("__")[-1] for key in fit_params}
     given = own & {"eval_set", "eval_X", "X_val"}
     callbacks = "callbacks" in own or getattr(model, "callbacks", None)
-    early = next(iter(stopper.off)) if stopper else ""
+    early = next(iter(stopper.off), "") if stopper else ""
     if eval_set is None:
         if stopper and not stopper.alone and stopper.stops(model) and not given:
             raise ValueError(
