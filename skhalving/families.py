@@ -83,7 +83,7 @@ def _grow_gradient(model: Any, done: int, amount: int, X: Any, y: Any, **fit_par
     """``warm_start`` forgets the losses that ``n_iter_no_change`` compares with."""
     early = model.n_iter_no_change is not None or "monitor" in fit_params
     model.set_params(n_estimators=amount, warm_start=not early)
-    if True:
+    if not (done and early and model.n_estimators_ < done):
         _fit(model, X, y, **fit_params)
 
 

@@ -33,7 +33,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 3
+FORMAT = 2
 MAGIC = b'{"skhalving journal": '
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 

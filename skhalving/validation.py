@@ -304,7 +304,7 @@ def register_validation(
     ...         return super().fit(X, y)
     >>> register_validation(Net, lambda net, X, y, weight: {"watch": (X, y)}, "epochs")
     >>> search = SuccessiveHalvingSearchCV(
-    ...     Net(), {"var_smoothing": [1e-9, 1e-3, 1]}, resource="epochs", eval_set="fold"
+    ...     Net(), {"var_smoothing": [1e-9, 1e-3, 1]}, eval_set="fold"
     ... ).fit(*load_iris(return_X_y=True))
     >>> search.refit_params_["epochs"]
     3

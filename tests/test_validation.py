@@ -415,7 +415,7 @@ def test_n_iter(model, n_iter):
 def test_epochs_by_partial_fit():
     """A chain of epochs tells how long it is."""
     search = SuccessiveHalvingSearchCV(
-        SGDClassifier(max_iter=9, random_state=0), {"alpha": [1e-4, 1e-3, 1e-2]}, cv=3,
+        SGDClassifier(max_iter=9, tol=None, random_state=0), {"alpha": [1e-4, 1e-3, 1e-2]}, cv=3,
         resource="max_iter", factor=10**9, continue_training=True,
     ).fit(X, y)  # fmt: skip
     assert (search.all_cv_results_["mean_n_iter"] == search.all_cv_results_["n_resources"]).all()
