@@ -7,6 +7,7 @@ from skhalving.schedule import Bracket, Level, Rung, Schedule, hyperband_schedul
 from skhalving.search import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving.trackers import to_optuna
 from skhalving.trials import rank_agreement
+from skhalving.validation import register_validation
 
 __version__ = "0.1.0"
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "hyperband_schedule",
     "rank_agreement",
     "register_continuation",
+    "register_validation",
     "successive_halving",
     "to_optuna",
 ]

@@ -9,22 +9,35 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
-from skhalving.families import Families, Family, find
-from skhalving.pipelines import growing, innermost, sharing
+from skhalving.families import Families, Family, Grow, find, fit_whole
+from skhalving.pipelines import (
+    Sharing,
+    as_inside,
+    fitted_inside,
+    growing,
+    innermost,
+    path_inside,
+    sharing,
+)
 from skhalving.resource import Cuts, Resource
 from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
 from skhalving.store import Store
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
+from skhalving.validation import HoldOut, n_iter, n_trained
+
+Watch = Callable[..., Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,9 @@ class Evaluate:
     top : int
         The largest amount, from which nobody goes on.
 
+    hold_out : HoldOut or None
+        Which rows a fit is stopped on, if there are any.
+
     limit : TimeLimit or None
         How long an evaluation may take.
     """
@@ -75,6 +91,7 @@ class Evaluate:
     families: Families
     insist: bool
     top: int
+    hold_out: HoldOut | None
     limit: TimeLimit | None
 
     def part(self, fold: int, amount: int) -> Evaluate:
@@ -137,16 +154,21 @@ class Evaluate:
         estimator: Any,
         task: Task,
         progress: dict[str, Any],
-        training: AbstractContextManager[Any] | None = None,
+        grow: Grow = fit_whole,
+        done: int = 0,
     ) -> Outcome:
-        """Within ``training``, if there is such a context."""
+        """Train it from ``done`` in the way of ``grow``, and score it."""
         train, test = self.cuts.cut(task.fold, task.amount)
+        watch = None
+        if self.hold_out is not None:
+            train, held_out = self.hold_out.split(self.y, train, test, task.fold)
+            watch = partial(self._watch, train, held_out)
         # Without rows as the resource, those of a fold are the same on every level.
         amount = None if self.resource.params(task.amount) else task.amount
         scorer = self.options["scorer"]
         with (
             sharing(estimator, scorer, self.store, task.fold, amount) as shared,
-            training or nullcontext(),
+            self._training(estimator, task, grow, done, watch and partial(watch, shared)),
         ):
             result = _fit_and_score(
                 estimator,
@@ -159,13 +181,61 @@ class Evaluate:
                 **{**self.options, "scorer": shared.scorer},
                 **progress,
             )
+        n_iter, stopped = self._iterations(estimator, task)
         return replace(
             outcome_of(result),
+            n_iter=n_iter,
+            stopped=stopped,
             n_fitted=shared.n_fitted,
             n_shared=shared.n_shared,
             fault=shared.fault
             and f"the output of a transformer could not be shared: {shared.fault}",
         )
+
+    def _training(
+        self, estimator: Any, task: Task, grow: Grow, done: int, watch: Watch | None
+    ) -> AbstractContextManager[None]:
+        if grow is not fit_whole:
+            path = self.resource.name.split("__")[:-1]
+        elif watch is not None:
+            path = path_inside(estimator)
+        else:
+            return nullcontext()
+        return growing(estimator, path, grow, done, task.amount, watch)
+
+    def _watch(
+        self,
+        train: Any,
+        rows: Any,
+        shared: Sharing,
+        model: Any,
+        around: Any,
+        y_train: Any,
+        **fit_params: Any,
+    ) -> Mapping[str, Any]:
+        """The rows held out, as further arguments of the innermost model's ``fit``."""
+        assert self.hold_out is not None
+        X, y = _safe_split(self.estimator, self.X, self.y, rows, train)
+        with shared.scoring(X, "score test" if self.hold_out.part == "fold" else "held out"):
+            X, y = as_inside(around, X, y)
+        # Whatever its name on the way: the one whose training rows the model was given.
+        full, weight = self.options["fit_params"], None
+        if (known := fit_params.get("sample_weight")) is not None:
+            given = _check_method_params(self.X, full, train).items()
+            name = next((name for name, value in given if np.array_equal(value, known)), None)
+            weight = _check_method_params(self.X, full, rows).get(name)
+        stopper = self.hold_out.stopper(model)
+        return stopper.arguments(model, X, stopper.encode(model, y_train, y), weight)
+
+    def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
+        """What a fit used, and whether it would be the same with more of the resource."""
+        model = fitted_inside(estimator)
+        if self.hold_out is None:
+            return n_iter(model), False
+        *path, name = self.resource.name.split("__")
+        counts = path == path_inside(estimator) and name in self.hold_out.stopper(model).parameters
+        trained = n_trained(model) if counts else None
+        return n_iter(model), trained is not None and trained < task.amount
 
     def _grow(
         self, family: Family, candidate: Any, task: Task, progress: dict[str, Any]
@@ -177,13 +247,13 @@ class Evaluate:
         had, kept = self.store.take(task)
         model = candidate if kept is None else kept
         seconds = time.perf_counter() - start
-        training = growing(model, self.resource.name, family.grow, had, task.amount)
-        outcome = self._fit_and_score(model, task, progress, training)
+        outcome = self._fit_and_score(model, task, progress, family.grow, had)
         start = time.perf_counter()
         fault = outcome.fault
         if (
             task.amount < self.top
             and outcome.error is None
+            and not outcome.stopped
             and (why := self.store.keep(task, model))
         ):
             fault = f"a model could not be kept, so training starts from scratch: {why}"

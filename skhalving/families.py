@@ -57,6 +57,11 @@ def _fit(model: Any, X: Any, y: Any, **fit_params: Any) -> None:
     type(model).fit(model, X, *target, **fit_params)
 
 
+def fit_whole(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """From scratch; its parameters say how much."""
+    _fit(model, X, y, **fit_params)
+
+
 def _grow_total(
     parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
 ) -> None:
@@ -78,7 +83,7 @@ def _grow_gradient(model: Any, done: int, amount: int, X: Any, y: Any, **fit_par
     """``warm_start`` forgets the losses that ``n_iter_no_change`` compares with."""
     early = model.n_iter_no_change is not None or "monitor" in fit_params
     model.set_params(n_estimators=amount, warm_start=not early)
-    if True:
+    if not (done and early and model.n_estimators_ < done):
         _fit(model, X, y, **fit_params)
 
 
@@ -101,14 +106,15 @@ def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_param
         target["classes"] = np.unique(y)
     for _ in range(done, amount):
         model.partial_fit(X, **target, **fit_params)
+    model.n_iter_ = amount
 
 
 # Fit parameters of boosters that speak of the first tree, and so of a fit from scratch.
 _FROM_SCRATCH = {"callbacks", "xgb_model", "init_model", "init_score", "base_margin", "baseline"}
-_EARLY = ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
+EARLY = ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
 
 
-def _n_evaluated(evaluations: Mapping[str, Mapping[str, Any]]) -> int:
+def n_evaluated(evaluations: Mapping[str, Mapping[str, Any]]) -> int:
     """The iterations of a fit that was watched, those after the best one included."""
     return max(len(losses) for each in evaluations.values() for losses in each.values())
 
@@ -118,9 +124,9 @@ def _grow_booster(
 ) -> None:
     """The trees so far are handed to ``fit`` (XGBoost, LightGBM), which adds the difference."""
     params = model.get_params()
-    early = "callbacks" in fit_params or any(params.get(name) for name in _EARLY)
+    early = "callbacks" in fit_params or any(params.get(name) for name in EARLY)
     evaluations = getattr(model, "evals_result_", {}) if done and early else {}
-    if not evaluations or _n_evaluated(evaluations) >= done:
+    if not evaluations or n_evaluated(evaluations) >= done:
         if early or _FROM_SCRATCH & fit_params.keys():
             done = 0
         if done:
@@ -140,7 +146,7 @@ def _grow_catboost(
     never exact, and another thing within a process than from a file, which a copy is as well.
     """
     early = "eval_set" in fit_params
-    if not (done and early and _n_evaluated(model.get_evals_result()) < done):
+    if not (done and early and n_evaluated(model.get_evals_result()) < done):
         if early or _FROM_SCRATCH & fit_params.keys():
             done = 0
         fresh = type(model)(**{**model.get_params(), parameter: amount - done})
@@ -191,7 +197,7 @@ def _xgboost_draws_nothing(model: Any) -> bool:
 
 
 # What LightGBM takes beside its constructor's own, known to draw nothing; others may.
-_LIGHTGBM_PLAIN = {*_EARLY, "verbose", "verbosity", "metric", "max_bin", "num_threads", "seed"}
+_LIGHTGBM_PLAIN = {*EARLY, "verbose", "verbosity", "metric", "max_bin", "num_threads", "seed"}
 
 
 def _lightgbm_draws_nothing(model: Any) -> bool:
@@ -235,14 +241,15 @@ def _known_families() -> Iterator[tuple[tuple[str, str], Family]]:
 FAMILIES: dict[tuple[str, str], Family] = dict(_known_families())
 
 
-def _name(cls: type) -> str:
+def class_name(cls: type) -> str:
+    """What families are known by: the package and the class."""
     return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
 
 
 def find(model: Any, parameter: str, families: Families = FAMILIES) -> Family | None:
     """How an estimator goes on by one of its own parameters, or None: from scratch."""
     for cls in type(model).__mro__:
-        family = families.get((_name(cls), parameter))
+        family = families.get((class_name(cls), parameter))
         if family is not None:
             return family._replace(auto=family.exact(model)) if family.allows(model) else None
     return None
@@ -295,4 +302,4 @@ def register_continuation(
     >>> search.cv_results_["continued"].any()
     np.True_
     """
-    FAMILIES[cls if isinstance(cls, str) else _name(cls), parameter] = Family(grow, allows)
+    FAMILIES[cls if isinstance(cls, str) else class_name(cls), parameter] = Family(grow, allows)

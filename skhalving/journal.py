@@ -377,6 +377,8 @@ _OUTCOME = {
     "error": _is_a(str, type(None)),
     "ended": _is_a(bool),
     "continued": _is_a(bool),
+    "n_iter": _is_a(float, type(None)),
+    "stopped": _is_a(bool),
 }
 
 

@@ -15,7 +15,7 @@ import os
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -170,6 +170,7 @@ class _Loop:
         """Whether there is a task to run; asks the race until there is, or it has none."""
         while not self.left and (trial := self.race.ask()) is not None:
             tasks = self.work.tasks(trial)
+            self.known.update(self._stopped(tasks))
             missing = [task for task in tasks if task not in self.known]
             if self.spared is None:
                 self.spared = [] if self.known else missing
@@ -181,6 +182,15 @@ class _Loop:
             if not missing:
                 self._tell(trial)
         return bool(self.left)
+
+    def _stopped(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
+        """What is known of tasks since with a lower amount they stopped early."""
+        amounts = {level.n_resources for level in self.race.schedule.levels}
+        for task in tasks:
+            for amount in sorted(a for a in amounts if a < task.amount):
+                outcome = self.known.get(task._replace(amount=amount))
+                if outcome is not None and outcome.stopped and task not in self.known:
+                    yield task, outcome
 
     def _time_left(self, tasks: Sequence[Task]) -> float:
         return inf if self.spared and tasks[0] in self.spared else self.pace.time_left()

@@ -18,13 +18,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property, partial, update_wrapper
 from math import inf
 from typing import Any
 
 import joblib
+import numpy as np
 from sklearn.base import TransformerMixin, clone
 
 from skhalving.sklearn_private import _MultimetricScorer, say_step
@@ -157,9 +158,10 @@ class Sharing:
         return output, fitted
 
     @contextmanager
-    def scoring(self, X: Any) -> Iterator[None]:
-        """Within it, the transformers answer for ``X``, the test or the training rows."""
-        rows = "score train" if X is self._train else "score test"
+    def scoring(self, X: Any, rows: str | None = None) -> Iterator[None]:
+        """Within it, the transformers answer for ``X``, the test or the training rows, or others
+        that are the same for all candidates of a fold and level."""
+        rows = rows or ("score train" if X is self._train else "score test")
         self._known = {"X": (X, _Recipe(rows))}
         with ExitStack() as stack:
             for transformer, fitted in self._steps.values():
@@ -326,6 +328,27 @@ def _scorer_of(sharing: Sharing, scorer: Any) -> _Scorer:
 # -- the last step goes on -------------------------------------------------------------------------
 
 
+def path_inside(model: Any) -> list[str]:
+    """The names that lead to the innermost model, as in the names of its parameters."""
+    if hasattr(model, "named_steps"):
+        return [model.steps[-1][0], *path_inside(model.steps[-1][1])]
+    return ["regressor", *path_inside(model.regressor)] if _transforms_target(model) else []
+
+
+def inside(model: Any) -> Any:
+    """The innermost model of one that need not be fitted."""
+    return innermost(model, "__".join([*path_inside(model), ""]))
+
+
+def fitted_inside(model: Any) -> Any:
+    """The innermost model of one that is fitted."""
+    while hasattr(model, "named_steps") or _transforms_target(model):
+        model = (
+            getattr(model, "regressor_", None) if _transforms_target(model) else model.steps[-1][1]
+        )
+    return model
+
+
 def innermost(model: Any, resource: str) -> Any:
     """Whose parameter ``resource`` is: through last steps and transformed targets; or None."""
     for step in resource.split("__")[:-1]:
@@ -340,26 +363,36 @@ def innermost(model: Any, resource: str) -> Any:
 
 @contextmanager
 def growing(
-    model: Any, resource: str, grow: Callable[..., Any], done: int, amount: int
+    model: Any,
+    path: Sequence[str],
+    grow: Callable[..., Any],
+    done: int,
+    amount: int,
+    more: Callable[..., Mapping[str, Any]] | None = None,
 ) -> Iterator[None]:
     """Within it, ``model.fit`` trains its innermost model from ``done`` up to ``amount``.
 
     The ``fit`` of pipelines runs as ever; only the innermost one is replaced, on the instance and
-    for the moment.
+    for the moment. It gets what ``more(model, around, y, **fit_params)`` returns as well;
+    ``around`` are the pipelines and target regressors, fitted by then but for the innermost model.
     """
+    around: list[Any] = []
     with ExitStack() as stack:
-        for step in resource.split("__")[:-1]:
+        for step in path:
+            around.append(model)
             if hasattr(model, "named_steps"):
                 model = stack.enter_context(_into_pipeline(model, step, done > 0))
             else:
                 model = stack.enter_context(_into_target_regressor(model, done > 0))
-        fit = partial(_grow_and_return, grow, model, done, amount)
+        extra = partial(more, model, around) if more else _nothing_more
+        fit = partial(_grow_and_return, grow, extra, model, done, amount)
         stack.enter_context(_instead(model, "fit", fit))
         yield
 
 
 def _grow_and_return(
     grow: Callable[..., Any],
+    extra: Callable[..., Mapping[str, Any]],
     model: Any,
     done: int,
     amount: int,
@@ -367,8 +400,26 @@ def _grow_and_return(
     y: Any = None,
     **fit_params: Any,
 ) -> Any:
-    grow(model, done, amount, X, y, **fit_params)
+    grow(model, done, amount, X, y, **{**extra(y, **fit_params), **fit_params})
     return model
+
+
+def _nothing_more(y: Any, **fit_params: Any) -> dict[str, Any]:
+    return {}
+
+
+def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
+    """Rows as the innermost model gets them, through all that is fitted around it."""
+    for model in around:
+        if not hasattr(model, "named_steps"):
+            column = np.asarray(y).reshape(len(y), -1)
+            target = np.asarray(model.transformer_.transform(column))
+            y = target[:, 0] if target.shape[1:] == (1,) else target
+            continue
+        for _, step in model.steps[:-1]:
+            if step is not None and step != "passthrough":
+                X = step.transform(X)
+    return X, y
 
 
 @contextmanager

@@ -65,6 +65,10 @@ def all_cv_results(
     for name in ("fit_time", "score_time"):
         times = _by_split(outcomes, n_splits, attrgetter(name))
         results[f"mean_{name}"], results[f"std_{name}"] = _mean_and_std(outcomes, times)
+    if any(o.n_iter is not None for folds in outcomes for o in folds.values()):
+        counts = _by_split(outcomes, n_splits, lambda o: np.nan if o.n_iter is None else o.n_iter)
+        results |= {f"split{split}_n_iter": counts[:, split] for split in range(n_splits)}
+        results["mean_n_iter"], _ = _mean_and_std(outcomes, counts)
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)
     for metric in _names(outcomes, lambda o: o.scores):

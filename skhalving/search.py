@@ -40,7 +40,7 @@ from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace, seconds_of
-from skhalving.pipelines import innermost
+from skhalving.pipelines import innermost, inside, path_inside
 from skhalving.progress import (
     Cleaner,
     EachLog,
@@ -70,6 +70,8 @@ from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
+from skhalving.validation import STOPPERS, HoldOut, trains_alone, unwatched
+from skhalving.validation import check as check_eval_set
 
 # What other searches call it, and what to do here.
 _ARGUMENTS_ELSEWHERE = {
@@ -130,6 +132,7 @@ class _HalvingSearchCV(BaseSearchCV):
         "starting_points": [list, tuple, None],
         "folds": [StrOptions({"grow", "all"})],
         "continue_training": [StrOptions({"auto"}), "boolean"],
+        "eval_set": [StrOptions({"fold"}), Interval(Real, 0, 1, closed="neither"), None],
         "random_state": ["random_state"],
         "journal": [str, os.PathLike, None],
         "max_time": [Real, timedelta, None],
@@ -168,6 +171,7 @@ class _HalvingSearchCV(BaseSearchCV):
         starting_points: Sequence[dict[str, Any]] | None = None,
         folds: str = "grow",
         continue_training: bool | str = "auto",
+        eval_set: str | float | None = None,
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: Any = True,
@@ -204,6 +208,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.starting_points = starting_points
         self.folds = folds
         self.continue_training = continue_training
+        self.eval_set = eval_set
         self.random_state = random_state
         self.journal = journal
         self.max_time = max_time
@@ -367,7 +372,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self._warn_about_unused(levels, schedule)
         points = self._starting_points()
         candidates, schedule = spaces.with_starting_points(candidates, schedule, points)
-        self._check_candidates(candidates)
+        self._check_candidates(candidates, routed["estimator"]["fit"])
         return _Checked(
             X,
             y,
@@ -438,13 +443,16 @@ class _HalvingSearchCV(BaseSearchCV):
                 )
         return points
 
-    def _check_candidates(self, candidates: list[dict[str, Any]]) -> None:
+    def _check_candidates(
+        self, candidates: list[dict[str, Any]], fit_params: Mapping[str, Any]
+    ) -> None:
         """Check that the estimator takes the parameters: one candidate is tried for each set of
         names and types, since a parameter whose value is an estimator adds parameters of its
         own."""
         kinds = {frozenset((name, type(v)) for name, v in c.items()): c for c in candidates}
         for candidate in kinds.values():
-            clone(self.estimator).set_params(**clone(candidate, safe=False))
+            model = clone(self.estimator).set_params(**clone(candidate, safe=False))
+            check_eval_set(inside(model), self.eval_set, fit_params)
 
     def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
@@ -522,6 +530,7 @@ class _HalvingSearchCV(BaseSearchCV):
             "error_score": stable(self.error_score),
             "return_train_score": self.return_train_score,
             "continue_training": self.continue_training,
+            "eval_set": self.eval_set,
             "resource": self.resource,
             "factor": int(self.factor),
             "folds": self.folds,
@@ -556,6 +565,7 @@ class _HalvingSearchCV(BaseSearchCV):
             families={} if self.continue_training is False else FAMILIES,
             insist=self.continue_training is True,
             top=self.max_resources_,
+            hold_out=self._hold_out(checked, seed),
             limit=limit,
         )
         return _SearchWork(
@@ -567,6 +577,13 @@ class _HalvingSearchCV(BaseSearchCV):
             self._steering_metric,
             self.error_score,
         )
+
+    def _hold_out(self, checked: _Checked, seed: int) -> HoldOut | None:
+        if self.eval_set is None:
+            return None
+        stratified = self._labels(checked.y) is not None
+        newest = isinstance(self.cv, TimeSeriesSplit)
+        return HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
 
     def _pace(self, checked: _Checked, start: float) -> Pace:
         refit_amount = 0.0
@@ -659,14 +676,28 @@ class _HalvingSearchCV(BaseSearchCV):
     def _refit(self, checked: _Checked, callbacks: SklearnCallbacks) -> None:
         # Parameters may be estimators; they are cloned so that those searched stay unfitted.
         best = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        fit_params = checked.routed["estimator"]["fit"]
+        self.refit_params_ = self.best_params_
+        if self.eval_set is not None:
+            # The refit has no validation set: it trains as long as the folds did on average.
+            alone = trains_alone(inside(best), self._mean_n_iter())
+            path = path_inside(best)
+            own = {"__".join([*path, name]): value for name, value in alone.items()}
+            self.refit_params_ = {**self.best_params_, **own}
+            best.set_params(**own)
+            fit_params = unwatched(fit_params)
         start = time.time()
         target = () if checked.y is None else (checked.y,)
-        fit_params = checked.routed["estimator"]["fit"]
         callbacks.refit(lambda: best.fit(checked.X, *target, **fit_params), best)
         self.refit_time_ = time.time() - start
         self.best_estimator_ = best
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
+
+    def _mean_n_iter(self) -> float:
+        """Of the best candidate; NaN if it does not tell."""
+        means = self.cv_results_.get("mean_n_iter")
+        return np.nan if means is None else means[self.best_index_]
 
 
 @dataclass
@@ -821,6 +852,13 @@ class HyperbandSearchCV(_HalvingSearchCV):
         error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
         is always fitted from scratch.
 
+    eval_set : "fold" or float, default=None
+        What each fit of a booster stops early on: the test rows of its fold, or such a part of its
+        training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
+        ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
+        ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
+        such rows, and trains as long as the folds did on average.
+
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
         names, or by the first where ``refit`` is a callable or False.
@@ -889,7 +927,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         except ranks. In both, ``level``, ``bracket``, ``iter`` (the rung within the bracket),
         ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
         a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
-        folds that the rung did not use; means are over those used.
+        folds that the rung did not use; means are over those used. ``split*_n_iter`` and
+        ``mean_n_iter``, where the estimator tells, are the trees or epochs that its model uses.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -905,6 +944,10 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     n_candidates_ : list of int
         Candidates on each level.
+
+    refit_params_ : dict
+        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the mean
+        number of iterations, and early stopping off.
 
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
         multimetric_, classes_, n_features_in_, feature_names_in_
@@ -1025,6 +1068,13 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
         is always fitted from scratch.
 
+    eval_set : "fold" or float, default=None
+        What each fit of a booster stops early on: the test rows of its fold, or such a part of its
+        training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
+        ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
+        ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
+        such rows, and trains as long as the folds did on average.
+
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
         names, or by the first where ``refit`` is a callable or False.
@@ -1093,7 +1143,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         except ranks. In both, ``level``, ``bracket``, ``iter`` (the rung within the bracket),
         ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
         a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
-        folds that the rung did not use; means are over those used.
+        folds that the rung did not use; means are over those used. ``split*_n_iter`` and
+        ``mean_n_iter``, where the estimator tells, are the trees or epochs that its model uses.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -1109,6 +1160,10 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     n_candidates_ : list of int
         Candidates on each level.
+
+    refit_params_ : dict
+        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the mean
+        number of iterations, and early stopping off.
 
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
         multimetric_, classes_, n_features_in_, feature_names_in_

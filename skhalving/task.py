@@ -45,6 +45,12 @@ class Outcome:
     continued : bool
         Whether training went on from the model of a lower level.
 
+    n_iter : float or None
+        The trees or epochs that the model predicts with, if it tells.
+
+    stopped : bool
+        Whether the fit stopped early, so that it would be the same with more of the resource.
+
     n_fitted, n_shared : int
         Transformers of a pipeline that were fitted, and those that an earlier evaluation had.
 
@@ -59,6 +65,8 @@ class Outcome:
     error: str | None = None
     ended: bool = False
     continued: bool = False
+    n_iter: float | None = None
+    stopped: bool = False
     n_fitted: int = 0
     n_shared: int = 0
     fault: str | None = None

@@ -12,8 +12,8 @@ PACKAGE = Path(skhalving.__file__).parent
 ORDER = [
     "__main__", "__init__", "search", "display", "trackers", "trials", "functions", "loop",
     "evaluate", "results", "engines", "progress", "pace", "journal", "fingerprint", "timeout",
-    "unlogged", "pipelines", "store", "families", "resource", "space", "sklearn_private", "race",
-    "schedule", "task",
+    "unlogged", "pipelines", "store", "validation", "families", "resource", "space",
+    "sklearn_private", "race", "schedule", "task",
 ]  # fmt: skip
 STANDARD_LIBRARY_ONLY = ["schedule", "race", "task"]
 

@@ -73,6 +73,8 @@ outcomes = st.builds(
     train_scores=st.none() | scores,
     error=st.none() | st.text(),
     continued=st.booleans(),
+    n_iter=st.none() | st.floats(),
+    stopped=st.booleans(),
 )
 records_ = st.builds(
     Record,

@@ -1,0 +1,313 @@
+"""How classes of estimators stop early on a validation set, and with how many iterations.
+
+``eval_set="fold"`` gives every fit the rows that it is scored on, a fraction gives it that part of
+its training rows. Here is which rows those are, as which arguments of ``fit`` a class takes them,
+and what a fitted model tells of its iterations. Nothing here knows of pipelines or of searches.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.preprocessing import LabelEncoder
+
+from skhalving.families import EARLY, class_name, n_evaluated
+from skhalving.resource import Split, stratified_order
+
+# arguments(model, X, y, sample_weight): what the model's `fit` gets; the weight may be None.
+Arguments = Callable[[Any, Any, Any, Any], Mapping[str, Any]]
+
+
+def _as_it_is(model: Any, y_train: Any, y: Any) -> Any:
+    return y
+
+
+class Stopper(NamedTuple):
+    """How a class of estimators stops early on a validation set.
+
+    Attributes
+    ----------
+    arguments : callable
+        From the rows to arguments of ``fit``.
+
+    parameters : tuple of str
+        The names that the number of iterations may have, the usual one first.
+
+    off : mapping of str to object
+        Parameters, by the values with which there is no early stopping.
+
+    alone : bool
+        Whether it can stop early without a validation set from outside.
+
+    encode : callable
+        From the model, the target trained on and that of the validation set to what the library
+        needs for the latter.
+    """
+
+    arguments: Arguments
+    parameters: tuple[str, ...]
+    off: Mapping[str, Any]
+    alone: bool = True
+    encode: Callable[[Any, Any, Any], Any] = _as_it_is
+
+    def stops(self, model: Any) -> bool:
+        """Whether its parameters ask for early stopping."""
+        params = model.get_params()
+        return any(params.get(name, value) != value for name, value in self.off.items())
+
+
+def _pairs(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
+    """XGBoost prints the loss of every tree unless it is told not to."""
+    weights = None if weight is None else [weight]
+    return {"eval_set": [(X, y)], "sample_weight_eval_set": weights, "verbose": False}
+
+
+def _of_lightgbm(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
+    """``eval_set`` is deprecated since 4.7."""
+    split = "eval_X" in signature(type(model).fit).parameters
+    rows = {"eval_X": X, "eval_y": y} if split else {"eval_set": [(X, y)]}
+    return {**rows, "eval_sample_weight": None if weight is None else [weight]}
+
+
+def _encode_for_lightgbm(model: Any, y_train: Any, y: Any) -> Any:
+    """4.7 forgets to encode the classes of ``eval_y`` (lightgbm #7400)."""
+    if not sys.modules["lightgbm"].__version__.startswith("4.7."):
+        return y
+    return LabelEncoder().fit(y_train).transform(y)
+
+
+def _of_catboost(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
+    """Weights go with the rows, in a pool, which is told what is categorical."""
+    if weight is None:
+        return {"eval_set": (X, y)}
+    from catboost import Pool
+
+    return {"eval_set": Pool(X, y, model.get_params().get("cat_features"), weight=weight)}
+
+
+def _of_hist(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
+    """Switched on, since "auto" stops early above 10,000 rows alone."""
+    model.set_params(early_stopping=True)
+    return {"X_val": X, "y_val": y, "sample_weight_val": weight}
+
+
+def _known_stoppers() -> Iterator[tuple[str, Stopper]]:
+    rounds = dict.fromkeys(EARLY)
+    detector = dict.fromkeys(("early_stopping_rounds", "od_wait", "od_type", "od_pval"))
+    trees = ("n_estimators",)
+    of_catboost = ("iterations", "n_estimators", "num_boost_round", "num_trees")
+    for kind in ("Classifier", "Regressor"):
+        yield f"xgboost.XGB{kind}", Stopper(_pairs, trees, rounds, alone=False)
+        encode = _encode_for_lightgbm if kind == "Classifier" else _as_it_is
+        yield f"lightgbm.LGBM{kind}", Stopper(_of_lightgbm, trees, rounds, False, encode)
+        off = {**detector, "use_best_model": False}
+        yield f"catboost.CatBoost{kind}", Stopper(_of_catboost, of_catboost, off, alone=False)
+        hist = Stopper(_of_hist, ("max_iter",), {"early_stopping": False})
+        yield f"sklearn.HistGradientBoosting{kind}", hist
+
+
+STOPPERS: dict[str, Stopper] = dict(_known_stoppers())
+
+
+def stopper_of(model: Any, stoppers: Mapping[str, Stopper] = STOPPERS) -> Stopper | None:
+    """How an estimator stops early on a validation set, or None."""
+    names = map(class_name, type(model).__mro__)
+    return next((stoppers[name] for name in names if name in stoppers), None)
+
+
+def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
+    """Check that an estimator has a validation set if it needs one, and can take it.
+
+    Raises
+    ------
+    ValueError
+        If not, before anything is fitted.
+    """
+    name, stopper = type(model).__name__, stopper_of(model)
+    own = {key.split("__")[-1] for key in fit_params}
+    given = own & {"eval_set", "eval_X", "X_val"}
+    callbacks = "callbacks" in own or getattr(model, "callbacks", None)
+    early = next(iter(stopper.off), "") if stopper else ""
+    if eval_set is None:
+        if stopper and not stopper.alone and stopper.stops(model) and not given:
+            raise ValueError(
+                f"{name} is to stop early ({early}) and has no rows to do that on; pass "
+                'eval_set="fold", or a fraction such as eval_set=0.2'
+            )
+        return
+    if stopper is None:
+        known = ", ".join(sorted(key.partition(".")[2] for key in STOPPERS))
+        raise ValueError(
+            f"eval_set={eval_set!r}, but {name} takes no validation set; pass eval_set=None, take "
+            f"one of {known}, or teach it with skhalving.register_validation"
+        )
+    if given:
+        raise ValueError(f"eval_set={eval_set!r} and {given.pop()} of fit exclude each other")
+    if stopper.arguments is _of_hist and "X_val" not in signature(type(model).fit).parameters:
+        raise ValueError(f"eval_set={eval_set!r} of {name} needs scikit-learn 1.7 or later")
+    if stopper.off and not (stopper.stops(model) or callbacks):
+        raise ValueError(
+            f"eval_set={eval_set!r}, but {name} does not stop early; set its {early}, or pass "
+            "eval_set=None"
+        )
+
+
+def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
+    """The parameters with which it trains so many iterations, without a validation set.
+
+    With its own maximum if the number is not finite.
+    """
+    stopper, params = stopper_of(model), model.get_params()
+    assert stopper is not None
+    alone = {name: value for name, value in stopper.off.items() if name in params}
+    if params.get("callbacks"):
+        alone["callbacks"] = unwatched(params)["callbacks"]
+    if np.isfinite(n_iter):
+        counts = next((name for name in stopper.parameters if name in params), None)
+        alone[counts or stopper.parameters[0]] = max(1, round(n_iter))
+    return alone
+
+
+def unwatched(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters, without the callbacks that stop early."""
+    return {
+        name: [c for c in value if "EarlyStopping" not in type(c).__name__]
+        if name.split("__")[-1] == "callbacks" and value
+        else value
+        for name, value in params.items()
+    }
+
+
+@dataclass(frozen=True)
+class HoldOut:
+    """Which rows a fit is stopped on.
+
+    Attributes
+    ----------
+    part : "fold" or float
+        The test rows of the fold, or a part of the training rows.
+
+    stratified : bool
+        Whether the part has the classes of ``y`` in proportion.
+
+    newest : bool
+        Whether it is the last rows, as for time series.
+
+    seed : int
+
+    stoppers : mapping of str to Stopper
+        How classes take them; sent along, since a worker knows nothing of those that the script has
+        registered.
+    """
+
+    part: str | float
+    stratified: bool
+    newest: bool
+    seed: int
+    stoppers: Mapping[str, Stopper]
+
+    def stopper(self, model: Any) -> Stopper:
+        """How a model takes them; it has been checked that it does."""
+        stopper = stopper_of(model, self.stoppers)
+        assert stopper is not None
+        return stopper
+
+    def split(self, y: Any, train: Any, test: Any, fold: int) -> Split:
+        """Row indices: those to train on, and those held out."""
+        if isinstance(self.part, str):
+            return train, test
+        train = np.asarray(train)
+        rng = np.random.RandomState([self.seed, fold, len(train)])
+        order = np.arange(len(train)) if self.newest else rng.permutation(len(train))
+        if self.stratified and not self.newest:
+            # A prefix has a row of every class, so nothing is held out that is not trained on.
+            codes = np.unique(np.asarray(y)[train], return_inverse=True)[1].ravel()
+            order = stratified_order(codes, rng)
+        n_rest = len(train) - max(1, round(self.part * len(train)))
+        return np.sort(train[order[:n_rest]]), np.sort(train[order[n_rest:]])
+
+
+def n_iter(model: Any) -> float | None:
+    """The trees or epochs that a fitted model predicts with: up to its best iteration, where it
+    stopped early. The largest, where it has several; None if it does not tell."""
+    for name, more in _COUNTS:
+        with suppress(AttributeError, TypeError, ValueError):
+            found = float(np.max(getattr(model, name))) + more
+            if found > 0:
+                return found
+    return None
+
+
+# XGBoost counts from 0. LightGBM has a `best_iteration_` of 0 without a validation set.
+_COUNTS = [
+    ("tree_count_", 0),
+    ("best_iteration", 1),
+    ("best_iteration_", 0),
+    ("n_estimators_", 0),
+    ("n_iter_", 0),
+]
+
+
+def n_trained(model: Any) -> float | None:
+    """The iterations of a fit that was watched, those after the best one included."""
+    evaluations = getattr(model, "evals_result_", None)
+    return n_evaluated(evaluations) if evaluations else n_iter(model)
+
+
+def register_validation(
+    cls: type | str, arguments: Arguments, parameter: str, off: Mapping[str, Any] | None = None
+) -> None:
+    """Teach searches how a class of estimators takes a validation set.
+
+    .. versionadded:: 0.1
+
+    Parameters
+    ----------
+    cls : type or str
+        The class, its subclasses included; or ``"package.ClassName"``, which imports nothing.
+
+    arguments : callable
+        ``arguments(model, X, y, sample_weight)`` returns a dict of arguments for the model's
+        ``fit``. The rows are as the model's own are: they have gone through the transformers of its
+        pipeline. ``sample_weight`` is None if ``fit`` gets none.
+
+    parameter : str
+        The parameter that limits the trees, epochs or iterations. The refit sets it to the mean of
+        what the folds needed, which the model tells as ``n_iter_``, ``n_estimators_`` or
+        ``best_iteration_``.
+
+    off : dict of str to object, default=None
+        Parameters and values that switch early stopping off, for the refit.
+
+    See Also
+    --------
+    HyperbandSearchCV : Its ``eval_set`` says which rows these are.
+    register_continuation : Teaches how training goes on.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from skhalving import SuccessiveHalvingSearchCV, register_validation
+    >>> class Net(GaussianNB):
+    ...     def __init__(self, epochs=9, var_smoothing=1e-9):
+    ...         super().__init__(var_smoothing=var_smoothing)
+    ...         self.epochs = epochs
+    ...     def fit(self, X, y, watch=None):
+    ...         self.n_iter_ = self.epochs if watch is None else 3
+    ...         return super().fit(X, y)
+    >>> register_validation(Net, lambda net, X, y, weight: {"watch": (X, y)}, "epochs")
+    >>> search = SuccessiveHalvingSearchCV(
+    ...     Net(), {"var_smoothing": [1e-9, 1e-3, 1]}, eval_set="fold"
+    ... ).fit(*load_iris(return_X_y=True))
+    >>> search.refit_params_["epochs"]
+    3
+    """
+    name = cls if isinstance(cls, str) else class_name(cls)
+    STOPPERS[name] = Stopper(arguments, (parameter,), off or {})
