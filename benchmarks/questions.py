@@ -5,6 +5,7 @@ Intervals are of the mean over tasks, when tasks are drawn again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -248,32 +249,39 @@ def family(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
     for member in rules.FAMILY:
         row = [str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED)]
         for tables in groups.values():
-            found = speedups(rules.by(member.plan), tables, None, n_seeds)
+            found = speedups(method_of(member), tables, None, n_seeds)
             row += [f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"]
         rows.append(row)
     head = [cell for group in groups for cell in (group, "worth")]
     return markdown(["candidates", *head], rows)
 
 
-def leave_one_out(tables: Sequence[Table], n_seeds: int) -> str:
-    """The member that the other data sets choose, on the data set that is left out."""
+def leave_one_out(tables: Sequence[Table], n_seeds: int) -> dict[str, rules.Member]:
+    """The member that the other data sets choose, for each data set."""
     of = {
         member: np.array(speedups(method_of(member), tables, None, n_seeds))
         for member in rules.FAMILY
     }
-    rows = []
-    for data in sorted({data_of(table.name) for table in tables}):
-        out = np.array([data_of(table.name) == data for table in tables])
-        chosen = max(rules.FAMILY, key=lambda member: worth(of[member][~out]))
-        rows.append(
-            [
-                data,
-                str(chosen),
-                f"{geometric_mean(of[chosen][out]):.2f}",
-                f"{geometric_mean(of[rules.AS_IMPLEMENTED][out]):.2f}",
-            ]
-        )
-    return markdown(["left out", "the others choose", "there", "as it is, there"], rows)
+    data = np.array([data_of(table.name) for table in tables])
+    return {
+        str(out): max(rules.FAMILY, key=lambda member: worth(of[member][data != out]))
+        for out in np.unique(data)
+    }
+
+
+def as_chosen(tables: Sequence[Table], n_seeds: int) -> str:
+    """What the others choose, how often, and what that is worth where it was not chosen."""
+    chosen = leave_one_out(tables, n_seeds)
+    new = [figures(method_of(chosen[data_of(t.name)]), t, None, n_seeds).speedup for t in tables]
+    old = speedups(method_of(rules.AS_IMPLEMENTED), tables, None, n_seeds)
+    counts = Counter(map(str, chosen.values())).most_common()
+    return (
+        f"Leaving one of {len(chosen)} data sets out, the others choose "
+        + ", ".join(f"{member} ({n} times)" for member, n in counts)
+        + f". On what was left out these are at {geometric_mean(new):.2f}, at worst "
+        f"{min(new):.2f}; the schedule as it is at {geometric_mean(old):.2f}, at worst "
+        f"{min(old):.2f}."
+    )
 
 
 @cache
@@ -360,15 +368,11 @@ def lost_within(found: Figures, n: int) -> float:
 # -- why -------------------------------------------------------------------------------------------
 
 
-def what_levels_are_worth(tables: Sequence[Table]) -> str:
-    """For each amount on one fold: how it ranks, beside what it costs of one fold in full."""
-    rows = []
-    for table in tables:
-        top = table.cost[:, -1, 0].mean()
-        cells = [table.name]
-        for column in range(len(table.levels)):
-            known = np.isfinite(table.S[:, column, 0]) & np.isfinite(table.quality)
-            ranks = spearmanr(table.S[known, column, 0], table.quality[known]).statistic
-            cells.append(f"{ranks:.2f} for {np.nanmean(table.cost[:, column, 0]) / top:.2f}")
-        rows.append([cells[0], *[""] * (5 - len(cells)), *cells[1:]])
-    return markdown(["task", "R/27", "R/9", "R/3", "R"], rows)
+def what_levels_are_worth(table: Table) -> list[str]:
+    """For each amount on one fold: how it ranks, for what it costs of one fold in full."""
+    top, cells = table.cost[:, -1, 0].mean(), []
+    for column in range(len(table.levels)):
+        known = np.isfinite(table.S[:, column, 0]) & np.isfinite(table.quality)
+        ranks = spearmanr(table.S[known, column, 0], table.quality[known]).statistic
+        cells.append(f"{ranks:.2f} for {table.cost[:, column, 0].mean() / top:.2f}")
+    return cells

@@ -71,6 +71,14 @@ LIVE = """\
 better than the best of the table, which is a regret below 0.
 """
 
+TASKS_TEXT = """\
+## Tasks, and what their levels are worth
+
+A star marks those that only confirm. Seconds are of a full evaluation. On the right, how one fold
+at a level ranks (Spearman's correlation with all folds at full resource) *for* what it costs, one
+fold in full being 1. A quarter of the rows was held out before.
+"""
+
 HEDGED = """\
 ## Which integers?
 
@@ -115,11 +123,13 @@ def describe(task: Task, table: Table) -> list[str]:
         scoring,
         str(len(table)),
         f"{table.full_cost:.2f}",
+        *questions.what_levels_are_worth(table),
     ]
 
 
 def tasks_table(tables: Sequence[Table]) -> str:
-    head = ["task", "estimator", "rows", "resource", "score", "tabulated", "CPU s, 5 folds"]
+    head = ["task", "estimator", "rows", "resource", "score", "tabulated", "CPU s"]
+    head += ["R/27", "R/9", "R/3", "R"]
     return markdown(head, [describe(TASKS[table.name], table) for table in tables])
 
 
@@ -203,8 +213,7 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         questions.overtuning(tables, n_seeds, rules.METHODS),
         HEDGED,
         questions.family(groups, n_seeds),
-        "Chosen by the other data sets of the tasks that are open to choice, on the one left out:",
-        questions.leave_one_out(choice, n_seeds),
+        questions.as_chosen(choice, n_seeds),
         "Changes of the default schedule, as ratios of speed-ups on the tasks that they change:",
         questions.changes(groups, n_seeds),
         "A level more at the bottom, where there are more than 100,000 rows, as a speed-up:",
@@ -212,13 +221,8 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         "Few candidates and many: times cheaper than all of them in full, and what is lost in "
         "standard deviations, for 10, 50 and 150 candidates:",
         questions.many_points(tables, n_seeds),
-        "## Why: what a level is worth",
-        "How one fold at a level ranks (Spearman's correlation with all folds at full resource) "
-        "*for* what that costs, one fold in full being 1.",
-        questions.what_levels_are_worth(tables),
-        "## Tasks",
+        TASKS_TEXT,
         tasks_table(tables),
-        "A star marks those that only confirm. A quarter of the rows is held out before.",
         "## Where and when",
         ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
     ]
