@@ -29,23 +29,23 @@ Written by a command, from runs on one machine; no number on this page was typed
     python -m benchmarks.live --seconds 600               # runs add up in live.jsonl
     python -m benchmarks                                  # this page, in minutes
 
-A *table* holds what 150 random configurations of a task score and cost on every {{term}}`level`,
-all five folds, one core. A {{term}}`replay` runs the real schedule and the real race over a table,
-so that {n_seeds} searches of each kind cost nothing. One *full evaluation* is a configuration on
-all folds at full resource. Every mean has the worst task beside it, and an interval: 95 % of the
-means, when the tasks are drawn again.
+A *table* holds what {span} random configurations of a task score and cost on every
+{{term}}`level`, all five folds, one core: 150, or fewer where they are dear. A {{term}}`replay`
+runs the real schedule and the real race over a table, so that {n_seeds} searches of each kind cost
+nothing. One *full evaluation* is a configuration on all folds at full resource. Every mean has the
+worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
 
-The tasks were fixed before any schedule was replayed on them, and none has been dropped since. The
-defaults were chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by a
-seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
+The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
+Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
+a seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
 """
 
 GRID = """\
 ## 1. A whole grid
 
-All {n} configurations enter, as with `GridSearchCV`. *Times cheaper* is against fitting them all;
-*rank* is the mean rank of the answer, 1 being the best of {n}; the *loss* is how far below the best
-its score is, in standard deviations of the best's scores over the folds.
+All {span} configurations of a table enter, as with `GridSearchCV`. *Times cheaper* is against
+fitting them all; *rank* is the mean rank of the answer, 1 being the best of them; the *loss* is how
+far below the best its score is, in standard deviations of the best's scores over the folds.
 """
 
 QUALITY = """\
@@ -59,8 +59,8 @@ COST = """\
 ## 3. Equal cost
 
 How far the answer is below the best of the table at 2.5 to 40 full evaluations; the median
-configuration is at 1, the best at 0. In brackets the worst task. A search that all 150
-configurations cost less is shown with all of them.
+configuration is at 1, the best at 0. In brackets the worst task. Where all configurations of a
+table cost a search less, it is shown with all of them.
 """
 
 LIVE = """\
@@ -103,12 +103,18 @@ def quote(tables: Sequence[Table], n_seeds: int) -> str:
         for name in (rules.HEDGED, rules.RANDOM)
     }
     return (
-        f"**On {len(tables)} tasks with five folds and 150 configurations each, "
+        f"**On {len(tables)} tasks with five folds and {span(tables)} configurations each, "
         f"`HyperbandSearchCV()` costs 1/{cheaper:.1f} of `GridSearchCV` and answers at rank "
-        f"{rank:.1f} of 150, losing {loss:.2f} standard deviations of the best's folds; for the "
+        f"{rank:.1f}, {loss:.2f} standard deviations of the best's folds below the best; for the "
         f"price of {BUDGET} full evaluations its regret is {at[rules.HEDGED]:.3f} where that of "
         f"`RandomizedSearchCV` is {at[rules.RANDOM]:.3f}.**"
     )
+
+
+def span(tables: Sequence[Table]) -> str:
+    """How many configurations the tables have."""
+    sizes = sorted({len(table) for table in tables})
+    return f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else str(sizes[0])
 
 
 def describe(task: Task, table: Table) -> list[str]:
@@ -186,16 +192,16 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
     introduction = INTRODUCTION.format(
         quote=quote(tables, n_seeds),
         n_seeds=n_seeds,
+        span=span(tables),
         n_open=len(choice),
         n_kept=len(confirm),
         kept=", ".join(KEPT),
         n_older=len(older),
     )
     regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
-    n = max(map(len, tables))
     parts = [
         introduction,
-        GRID.format(n=n),
+        GRID.format(span=span(tables)),
         questions.whole_grid(tables, n_seeds, rules.METHODS),
         "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
         QUALITY,
