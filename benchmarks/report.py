@@ -63,6 +63,12 @@ configuration is at 1, the best at 0. In brackets the worst task. Where all conf
 table cost a search less, it is shown with all of them.
 """
 
+HELD = """\
+The same on rows that no search saw, after a refit on all others. On the right *overtuning*: how
+often the answer of a search of default size is worse there than the estimator's own parameters; the
+mean over tasks ± 1.96 standard errors.
+"""
+
 LIVE = """\
 ### The same live, against other packages
 
@@ -210,13 +216,9 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         COST,
         regret,
         "![Regret against cost](benchmarks.png)",
-        "The same on rows that no search saw, after a refit on all others:",
+        HELD,
         held,
         *live_table(tables, recorded()),
-        "## Overtuning",
-        "How often the answer is worse, on held-out rows, than the estimator's own parameters; the "
-        "mean over tasks ± 1.96 standard errors.",
-        questions.overtuning(tables, n_seeds, rules.METHODS),
         HEDGED,
         questions.family(groups, n_seeds),
         questions.as_chosen(choice, n_seeds),
@@ -246,61 +248,75 @@ SHOWN = {
 }
 
 
-def draw(tables: Sequence[Table], n_seeds: int, folder: Path) -> None:
-    """The three pictures of the page."""
-    from matplotlib.figure import Figure
-
-    def axes(height: float) -> tuple[Any, Any]:
-        figure = Figure(figsize=(8, height), layout="constrained")
-        return figure, figure.subplots()
-
-    figure, ax = axes(4.2)
+def draw_costs(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+    """Regret against cost."""
+    budgets = np.geomspace(2.5, 40, 40)
     for name, colour in SHOWN.items():
         curves = [questions.curve(rules.METHODS[name], t, n_seeds) for t in tables]
-        budgets = np.geomspace(2, 40, 40)
         at = [[questions.at_cost(points, b)[0] for points in curves] for b in budgets]
         ax.plot(budgets, np.mean(at, axis=1), color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="cost, in full evaluations")
     ax.set_ylabel("regret (median configuration: 1)")
-    ax.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
-    figure.savefig(folder / "benchmarks.png", dpi=150)
+    label(figure, ax.xaxis, [2.5, 5, 10, 20, 40])
+    label(figure, ax.yaxis, [0.05, 0.1, 0.2, 0.5, 1, 2])
 
-    order = sorted(
-        tables, key=lambda t: figures(rules.METHODS[rules.HEDGED], t, None, n_seeds).speedup
-    )
-    figure, ax = axes(0.28 * len(tables) + 1.4)
+
+def draw_speedups(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+    """A row for each task, the best for the default search on top."""
+
+    def speedup(name: str, table: Table) -> float:
+        return figures(rules.METHODS[name], table, None, n_seeds).speedup
+
+    order = sorted(tables, key=lambda table: speedup(rules.HEDGED, table))
     for name, colour in SHOWN.items():
-        values = [figures(rules.METHODS[name], t, None, n_seeds).speedup for t in order]
+        values = [speedup(name, table) for table in order]
         ax.plot(values, range(len(order)), "o", color=colour, label=name, alpha=0.8)
     ax.axvline(1, color="0.4", lw=1)
     ax.set(xscale="log", xlabel="times random search, at equal quality")
-    ticks = [0.25, 0.5, 1, 2, 4, 8, 16]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.minorticks_off()
-    label_tasks(ax, order)
-    figure.savefig(folder / "benchmarks_speedup.png", dpi=150)
-
-    figure, ax = axes(4.2)
-    for name, colour in SHOWN.items():
-        found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
-        ax.plot([f.cheaper for f in found], [max(f.deviations, 0.01) for f in found], "o",
-                color=colour, label=name, alpha=0.8)  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
-    ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
-    ticks = [1, 2, 4, 8, 16]
-    ax.set_xticks(ticks, list(map(str, ticks)))
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
-    figure.savefig(folder / "benchmarks_grid.png", dpi=150)
-
-
-def label_tasks(ax: Any, tables: Sequence[Table]) -> None:
-    ax.set_yticks(range(len(tables)), [table.name for table in tables])
+    label(figure, ax.xaxis, [0.06, 0.12, 0.25, 0.5, 1, 2, 4, 8, 16])
+    ax.set_yticks(range(len(order)), [table.name for table in order])
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def draw_grid(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+    """A point for each task: what a whole grid costs less, and what is lost."""
+    for name, colour in SHOWN.items():
+        found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
+        lost = [max(f.deviations, 0.01) for f in found]
+        ax.plot([f.cheaper for f in found], lost, "o", color=colour, label=name, alpha=0.8)
+    ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
+    ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
+    label(figure, ax.xaxis, [1, 2, 4, 8, 16])
+    label(figure, ax.yaxis, [0.01, 0.03, 0.1, 0.3, 1])
+
+
+PICTURES = {
+    "benchmarks.png": draw_costs,
+    "benchmarks_speedup.png": draw_speedups,
+    "benchmarks_grid.png": draw_grid,
+}
+
+
+def draw(tables: Sequence[Table], n_seeds: int, folder: Path) -> None:
+    """The three pictures of the page."""
+    from matplotlib.figure import Figure
+
+    for name, picture in PICTURES.items():
+        height = 0.28 * len(tables) + 1.6 if picture is draw_speedups else 4.5
+        figure = Figure(figsize=(8, height), layout="constrained")
+        picture(tables, n_seeds, figure, figure.subplots())
+        figure.savefig(folder / name, dpi=150)
+
+
+def label(figure: Any, axis: Any, ticks: Sequence[float]) -> None:
+    """Plain numbers on a logarithmic axis, and one legend above."""
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.set_tick_params(which="minor", length=0)
+    axis.set_minor_formatter(lambda *_: "")
+    for legend in figure.legends:
+        legend.remove()
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
 
 
 def write(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> None:
