@@ -4,7 +4,8 @@
 
 Every method gets as much as ten configurations cost on all folds (``Problem.seconds``). Those that
 propose one configuration after another are stopped then; those that are told a number of candidates
-get as many as cost so much in a replay of the task's table.
+get as many as cost so much in a replay of the task's table. (``BayesHalvingSearchCV`` is told ten
+evaluations, which it counts in its own way.)
 
 A run is a line of ``live.jsonl``: CPU seconds of the process, the score of the answer at full
 resource over all folds, and its score on the rows held out; or the error, also of a package that is
@@ -202,6 +203,30 @@ def optuna_search(p: Problem) -> Params:
     return search.fit(p.X, p.y).best_params_
 
 
+# -- Gaussian processes on growing data ------------------------------------------------------------
+
+
+def bayes_halving(p: Problem) -> Params:
+    """On a grid of 25 quantiles of each distribution."""
+    from bayes_halving_search_cv import BayesHalvingSearchCV
+
+    grid = {name: values(d) for name, d in p.task.space.items()}
+    options = {
+        **p.common,
+        "cv": p.task.cv(),
+        "n_iter": BUDGET,
+    }  # it splits parts of the data itself
+    return BayesHalvingSearchCV(p.task.estimator(), grid, **options).fit(p.X, p.y).best_params_
+
+
+def values(d: Any, n: int = 25) -> list[Any]:
+    """A list as it is, a distribution at equal quantiles."""
+    if isinstance(d, list):
+        return d
+    points = d.ppf((np.arange(n) + 0.5) / n).tolist()
+    return sorted({int(point) for point in points}) if d.dist.name == "randint" else points
+
+
 METHODS: dict[str, Method] = {
     rules.RANDOM: random_search,
     rules.HEDGED: ours(HyperbandSearchCV, rules.HEDGED),
@@ -211,6 +236,7 @@ METHODS: dict[str, Method] = {
     "Optuna TPE": tpe,
     "Optuna TPE, WilcoxonPruner": tpe_wilcoxon,
     "OptunaSearchCV": optuna_search,
+    "BayesHalvingSearchCV": bayes_halving,
 }
 
 
@@ -228,6 +254,8 @@ def run_one(table: Table, method: str, seed: int) -> dict[str, Any]:
     X, X_held, y, y_held = task.load()
     problem = Problem(task, X, y, task.splits(X, y), random_state(task, seed), table)
     line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed, **machine()}
+    if method in rules.METHODS:
+        problem.candidates(method)  # replayed now, and not while the clock runs
     start = time.process_time()
     try:
         params = METHODS[method](problem)

@@ -1,9 +1,9 @@
 """How busy a search keeps its workers: the time it takes over the least that it could take.
 
-    python benchmarks/parallel.py
+    python benchmarks/parallel.py [ROUNDS]
 
-Hyperband of 69 evaluations whose fits sleep, so that 16 workers need no 16 cores; then the same
-race without joblib, in simulated time, up to 1,024 workers.
+The race without joblib, in simulated time, up to 1,024 workers. With ``ROUNDS`` also Hyperband of
+69 evaluations whose fits sleep, so that 16 workers need no 16 cores.
 
 No schedule can beat the bound: all work shared out evenly, or, if that is longer, the bracket that
 takes longest when it has all workers to itself, where a rung takes as long as its longest
@@ -23,7 +23,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from skhalving import HyperbandSearchCV
 from skhalving.race import Race
-from skhalving.schedule import ladder, published
+from skhalving.schedule import hedged, ladder, published
 
 R = 27
 BOUND = 5.0  # seconds: fits sleep so long that no search can take less
@@ -199,16 +199,10 @@ def simulated_bound(schedule, seconds, n_workers):
     return bound([list(bracket.values()) for bracket in rungs], n_workers)
 
 
-def main(rounds=3):
-    warnings.simplefilter("ignore")
+def slept(rounds):
+    """Real searches on real workers."""
     print(f"{'backend':<16}{'workers':>8}{'times':>12}{'makespan / bound':>26}")
-    schedule = published(ladder(R, 1, 3), 3)
     for n_workers in (4, 16):
-        for times in (constant, log_normal):
-            seconds = times(schedule.n_candidates)
-            least = simulated_bound(schedule, seconds, n_workers)
-            shown = f"{simulate(schedule, seconds, n_workers) / least:.2f}"
-            print(f"{'simulated':<16}{n_workers:>8}{times.__name__:>12}{shown:>26}", flush=True)
         for name in ("loky", "threading", "dask", "multiprocessing"):
             with backend_of(name, n_workers):
                 for times in (constant, log_normal):
@@ -217,18 +211,31 @@ def main(rounds=3):
                     shown = f"{statistics.median(ratios):>8.2f} ({spread})"
                     print(f"{name:<16}{n_workers:>8}{times.__name__:>12}{shown:>26}", flush=True)
 
-    schedule = published(ladder(81, 1, 3, [5]), 3)
-    print("\nSimulated, R=81, 5 folds on every rung; makespan / bound")
-    print(f"{'workers':>8}{'times':>12}{'brackets in turn':>18}{'waves':>8}{'no barriers':>13}")
-    for n_workers in (4, 16, 64, 256, 1024):
-        for times in (constant, log_normal):
-            seconds = times(schedule.n_candidates)
-            least = simulated_bound(schedule, seconds, n_workers)
-            turns, waves, ours = (
-                run(schedule, seconds, n_workers) / least
-                for run in (one_by_one, by_levels, simulate)
-            )
-            print(f"{n_workers:>8}{times.__name__:>12}{turns:>18.2f}{waves:>8.2f}{ours:>13.2f}")
+
+def simulated():
+    """The race alone, which any machine repeats."""
+    print("R=81, 5 folds on every rung; makespan / bound")
+    print(f"{'brackets':>12}{'workers':>8}{'times':>12}{'in turn':>9}{'waves':>8}{'ours':>8}")
+    levels = ladder(81, 1, 3, [5])
+    for rule in (published, hedged):
+        schedule = rule(levels, 3)
+        for n_workers in (4, 16, 64, 256, 1024):
+            for times in (constant, log_normal):
+                seconds = times(schedule.n_candidates)
+                least = simulated_bound(schedule, seconds, n_workers)
+                turns, waves, ours = (
+                    run(schedule, seconds, n_workers) / least
+                    for run in (one_by_one, by_levels, simulate)
+                )
+                print(f"{rule.__name__:>12}{n_workers:>8}{times.__name__:>12}", end="")
+                print(f"{turns:>9.2f}{waves:>8.2f}{ours:>8.2f}", flush=True)
+
+
+def main(rounds=0):
+    warnings.simplefilter("ignore")
+    simulated()
+    if rounds:
+        slept(rounds)
 
 
 if __name__ == "__main__":

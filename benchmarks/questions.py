@@ -5,6 +5,7 @@ Intervals are of the mean over tasks, when tasks are drawn again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -193,45 +194,28 @@ def at_cost(points: Sequence[tuple[float, float, float]], budget: float) -> tupl
     return first, second
 
 
-def equal_cost(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> list[str]:
-    """Regret at so many full evaluations, and the same on held-out rows."""
-    parts: list[list[list[str]]] = [[], []]
+def equal_cost(
+    tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]
+) -> tuple[str, str]:
+    """Regret at so many full evaluations; the same on held-out rows, and overtuning."""
+    seen, held = [], []
     for name, method in methods.items():
         curves = [curve(method, table, n_seeds) for table in tables]
         at = np.array([[at_cost(points, b) for b in BUDGETS] for points in curves])
-        for i, rows in enumerate(parts):
-            rows.append([name, *(cell(at[:, b, i], tables) for b in range(len(BUDGETS)))])
+        seen.append([name, *map(cell, at[:, :, 0].T)])
+        below = [figures(method, table, None, n_seeds).below_own for table in tables]
+        error = 1.96 * np.std(below, ddof=1) / np.sqrt(len(below))
+        worst = f"{max(below):.0%} ({tables[int(np.argmax(below))].name})"
+        held.append([name, *map(cell, at[:, :, 1].T), f"{np.mean(below):.0%} ± {error:.0%}", worst])
     head = ["search", *(f"{budget:g}" for budget in BUDGETS)]
-    return [markdown(head, rows) for rows in parts]
+    return markdown(head, seen), markdown([*head, "below its own", "worst task"], held)
 
 
-def cell(values: np.ndarray, tables: Sequence[Table]) -> str:
+def cell(values: np.ndarray) -> str:
     """Mean and worst; a dash where a search cannot cost so little on every task."""
     if np.isnan(values).any():
         return "-"
     return f"{values.mean():.3f} ({values.max():.2f})"
-
-
-# -- overtuning ------------------------------------------------------------------------------------
-
-
-def overtuning(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> str:
-    """How often the answer is worse on held-out rows than the estimator as it is."""
-    known = [table for table in tables if table.held is not None]
-    rows = []
-    for name, method in methods.items():
-        shares = [figures(method, table, None, n_seeds).below_own for table in known]
-        error = 1.96 * np.std(shares, ddof=1) / np.sqrt(len(shares))
-        worst = int(np.argmax(shares))
-        rows.append(
-            [
-                name,
-                f"{np.mean(shares):.0%} ± {error:.0%}",
-                f"{shares[worst]:.0%} ({known[worst].name})",
-                f"{np.mean([s > 0.5 for s in shares]):.0%}",
-            ]
-        )
-    return markdown(["search", "answers", "most", "tasks with more than half"], rows)
 
 
 # -- what hedged should be -------------------------------------------------------------------------
@@ -248,32 +232,39 @@ def family(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
     for member in rules.FAMILY:
         row = [str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED)]
         for tables in groups.values():
-            found = speedups(rules.by(member.plan), tables, None, n_seeds)
+            found = speedups(method_of(member), tables, None, n_seeds)
             row += [f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"]
         rows.append(row)
     head = [cell for group in groups for cell in (group, "worth")]
     return markdown(["candidates", *head], rows)
 
 
-def leave_one_out(tables: Sequence[Table], n_seeds: int) -> str:
-    """The member that the other data sets choose, on the data set that is left out."""
+def leave_one_out(tables: Sequence[Table], n_seeds: int) -> dict[str, rules.Member]:
+    """The member that the other data sets choose, for each data set."""
     of = {
         member: np.array(speedups(method_of(member), tables, None, n_seeds))
         for member in rules.FAMILY
     }
-    rows = []
-    for data in sorted({data_of(table.name) for table in tables}):
-        out = np.array([data_of(table.name) == data for table in tables])
-        chosen = max(rules.FAMILY, key=lambda member: worth(of[member][~out]))
-        rows.append(
-            [
-                data,
-                str(chosen),
-                f"{geometric_mean(of[chosen][out]):.2f}",
-                f"{geometric_mean(of[rules.AS_IMPLEMENTED][out]):.2f}",
-            ]
-        )
-    return markdown(["left out", "the others choose", "there", "as it is, there"], rows)
+    data = np.array([data_of(table.name) for table in tables])
+    return {
+        str(out): max(rules.FAMILY, key=lambda member: worth(of[member][data != out]))
+        for out in np.unique(data)
+    }
+
+
+def as_chosen(tables: Sequence[Table], n_seeds: int) -> str:
+    """What the others choose, how often, and what that is worth where it was not chosen."""
+    chosen = leave_one_out(tables, n_seeds)
+    new = [figures(method_of(chosen[data_of(t.name)]), t, None, n_seeds).speedup for t in tables]
+    old = speedups(method_of(rules.AS_IMPLEMENTED), tables, None, n_seeds)
+    counts = Counter(map(str, chosen.values())).most_common()
+    return (
+        f"Leaving one of {len(chosen)} data sets out, the others choose "
+        + ", ".join(f"{member} ({n} times)" for member, n in counts)
+        + f". On what was left out these are at {geometric_mean(new):.2f}, at worst "
+        f"{min(new):.2f}; the schedule as it is at {geometric_mean(old):.2f}, at worst "
+        f"{min(old):.2f}."
+    )
 
 
 @cache
@@ -282,6 +273,7 @@ def method_of(member: rules.Member) -> Method:
 
 
 CHANGES: dict[str, Method] = {
+    "at least three finalists": method_of(rules.AS_IMPLEMENTED._replace(finalists=3)),
     "candidates climb on folds in turn": rules.by(
         rules.of_rule(plans.hedged), folds_of=folds_in_turn
     ),
@@ -360,15 +352,11 @@ def lost_within(found: Figures, n: int) -> float:
 # -- why -------------------------------------------------------------------------------------------
 
 
-def what_levels_are_worth(tables: Sequence[Table]) -> str:
-    """For each amount on one fold: how it ranks, beside what it costs of one fold in full."""
-    rows = []
-    for table in tables:
-        top = table.cost[:, -1, 0].mean()
-        cells = [table.name]
-        for column in range(len(table.levels)):
-            known = np.isfinite(table.S[:, column, 0]) & np.isfinite(table.quality)
-            ranks = spearmanr(table.S[known, column, 0], table.quality[known]).statistic
-            cells.append(f"{ranks:.2f} for {np.nanmean(table.cost[:, column, 0]) / top:.2f}")
-        rows.append([cells[0], *[""] * (5 - len(cells)), *cells[1:]])
-    return markdown(["task", "R/27", "R/9", "R/3", "R"], rows)
+def what_levels_are_worth(table: Table) -> list[str]:
+    """For each amount on one fold: how it ranks, for what it costs of one fold in full."""
+    top, cells = table.cost[:, -1, 0].mean(), []
+    for column in range(len(table.levels)):
+        known = np.isfinite(table.S[:, column, 0]) & np.isfinite(table.quality)
+        ranks = spearmanr(table.S[known, column, 0], table.quality[known]).statistic
+        cells.append(f"{ranks:.2f} for {table.cost[:, column, 0].mean() / top:.2f}")
+    return cells

@@ -143,6 +143,22 @@ class Table:
         sizes = np.log(np.arange(1, len(self) + 1))
         return float(np.exp(np.interp(-log_rank, -self.random_log_rank, sizes)))
 
+    @cached_property
+    def _scores(self) -> list[list[list[float]]]:
+        return self.S.tolist()
+
+    def mean(self, row: int, column: int, folds: Sequence[int]) -> float:
+        """The score of a configuration over some folds."""
+        scores = self._scores[row][column]
+        return sum(scores[fold] for fold in folds) / len(folds)
+
+    @cached_property
+    def bills(self) -> list[list[list[tuple[float, float]]]]:
+        """By row, column and fold: seconds, and those of training that need not be paid again."""
+        again = self.CF[:, :1] if self.continues else self.CF
+        both = np.stack([self.cost, np.maximum(0.0, self.CF - again)], axis=-1)
+        return both.tolist()
+
     def column(self, amount: int) -> int:
         """Where an amount stands among ``levels``, which older tables have a little off."""
         column = int(np.argmin(np.abs(np.log(self.levels / amount))))
@@ -188,14 +204,14 @@ class Found(NamedTuple):
     cost: float
 
 
-def shared_folds(candidate: int, n_folds: int) -> np.ndarray:
+def shared_folds(candidate: int, n_folds: int) -> list[int]:
     """Every candidate climbs on the same fold: the order in which levels use folds."""
-    return np.arange(n_folds)
+    return list(range(n_folds))
 
 
-def folds_in_turn(candidate: int, n_folds: int) -> np.ndarray:
+def folds_in_turn(candidate: int, n_folds: int) -> list[int]:
     """Candidates climb on folds of their own: the number of the candidate, modulo K."""
-    return np.roll(np.arange(n_folds), -candidate % n_folds)
+    return [(candidate + k) % n_folds for k in range(n_folds)]
 
 
 def last(scores: Sequence[float]) -> float:
@@ -212,42 +228,42 @@ def replay(
     schedule: Schedule,
     table: Table,
     candidates: np.ndarray,
-    folds_of: Callable[[int, int], np.ndarray] = shared_folds,
+    folds_of: Callable[[int, int], list[int]] = shared_folds,
     judge_finalists: Callable[[Sequence[float]], float] = last,
 ) -> Found:
     """Race ``candidates``, rows of a table, through a schedule."""
-    race, bill = Race(schedule), Bill(table)
-    climbed: dict[int, list[float]] = {}
-    finalists = []
+    race, bill, rows = Race(schedule), Bill(table), candidates.tolist()
+    columns = [table.column(level.n_resources) for level in schedule.levels]
+    scores: dict[int, list[float]] = {}
+    n_levels, finalists = len(schedule.levels), []
     while trial := race.ask():
-        row, level = candidates[trial.candidate], schedule.levels[trial.level]
-        folds = folds_of(trial.candidate, table.n_folds)[: level.n_folds]
-        bill.add(row, level.n_resources, folds)
-        scores = climbed.setdefault(trial.candidate, [])
-        scores.append(table.S[row, table.column(level.n_resources), folds].mean())
-        chooses_finalists = trial.level == len(schedule.levels) - 2
-        race.tell(trial, judge_finalists(scores) if chooses_finalists else scores[-1])
-        if trial.level == len(schedule.levels) - 1:
+        row, column = rows[trial.candidate], columns[trial.level]
+        folds = folds_of(trial.candidate, table.n_folds)[: schedule.levels[trial.level].n_folds]
+        bill.add(row, column, folds)
+        climbed = scores.setdefault(trial.candidate, [])
+        climbed.append(table.mean(row, column, folds))
+        chooses_finalists = trial.level == n_levels - 2
+        race.tell(trial, judge_finalists(climbed) if chooses_finalists else climbed[-1])
+        if trial.level == n_levels - 1:
             finalists.append(row)
-    return Found(int(max(finalists, key=table.quality.__getitem__)), bill.total)
+    return Found(max(finalists, key=table.quality.__getitem__), bill.total)
 
 
 class Bill:
     """What has been paid, in seconds; a fold at an amount is paid once."""
 
     def __init__(self, table: Table) -> None:
-        self.table, self.total = table, 0.0
+        self.total = 0.0
+        self._bills = table.bills
         self._paid: dict[tuple[int, int], dict[int, float]] = {}
 
-    def add(self, row: int, amount: int, folds: Sequence[int]) -> None:
-        table, column = self.table, self.table.column(amount)
+    def add(self, row: int, column: int, folds: Sequence[int]) -> None:
         for fold in folds:
-            before = self._paid.setdefault((row, int(fold)), {})
+            before = self._paid.setdefault((row, fold), {})
             if column not in before:
-                saved = max(before.values(), default=0.0) if table.continues else 0.0
-                self.total += table.cost[row, column, fold] - saved
-                trained = table.CF[row, column, fold] - table.CF[row, 0, 0]
-                before[column] = max(0.0, trained)
+                seconds, before_too = self._bills[row][column][fold]
+                self.total += seconds - max(before.values(), default=0.0)
+                before[column] = before_too
 
 
 def early_stopping(table: Table, candidates: np.ndarray, forgiving: bool) -> Found:
@@ -256,21 +272,17 @@ def early_stopping(table: Table, candidates: np.ndarray, forgiving: bool) -> Fou
     A candidate goes on while the mean of its folds so far is above the incumbent's mean, or
     (*forgiving*) above the incumbent's worst fold.
     """
-    bill, best = Bill(table), -1
-    top = int(table.levels[-1])
-    for row in candidates:
-        scores = table.S[row, -1]
+    bill, best, bar = Bill(table), -1, -np.inf
+    for row in candidates.tolist():
         for k in range(table.n_folds):
-            bill.add(row, top, [k])
-            bar = -np.inf
-            if best >= 0:
-                bar = table.S[best, -1].min() if forgiving else table.quality[best]
-            if not scores[: k + 1].mean() >= bar:
+            bill.add(row, len(table.levels) - 1, [k])
+            if not table.mean(row, -1, list(range(k + 1))) >= bar:
                 break
         else:
             if best < 0 or table.quality[row] > table.quality[best]:
                 best = row
-    return Found(int(best if best >= 0 else candidates[0]), bill.total)
+                bar = table.S[best, -1].min() if forgiving else table.quality[best]
+    return Found(best if best >= 0 else int(candidates[0]), bill.total)
 
 
 def levels_of(table: Table, n_levels: int, n_folds: Sequence[int], factor: int = 3) -> list[Level]:

@@ -29,23 +29,23 @@ Written by a command, from runs on one machine; no number on this page was typed
     python -m benchmarks.live --seconds 600               # runs add up in live.jsonl
     python -m benchmarks                                  # this page, in minutes
 
-A *table* holds what 150 random configurations of a task score and cost on every {{term}}`level`,
-all five folds, one core. A {{term}}`replay` runs the real schedule and the real race over a table,
-so that {n_seeds} searches of each kind cost nothing. One *full evaluation* is a configuration on
-all folds at full resource. Every mean has the worst task beside it, and an interval: 95 % of the
-means, when the tasks are drawn again.
+A *table* holds what {span} random configurations of a task score and cost on every
+{{term}}`level`, all five folds, one core: 150, or fewer where they are dear. A {{term}}`replay`
+runs the real schedule and the real race over a table, so that {n_seeds} searches of each kind cost
+nothing. One *full evaluation* is a configuration on all folds at full resource. Every mean has the
+worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
 
-The tasks were fixed before any schedule was replayed on them, and none has been dropped since. The
-defaults were chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by a
-seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
+The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
+Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
+a seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
 """
 
 GRID = """\
 ## 1. A whole grid
 
-All {n} configurations enter, as with `GridSearchCV`. *Times cheaper* is against fitting them all;
-*rank* is the mean rank of the answer, 1 being the best of {n}; the *loss* is how far below the best
-its score is, in standard deviations of the best's scores over the folds.
+All {span} configurations of a table enter, as with `GridSearchCV`. *Times cheaper* is against
+fitting them all; *rank* is the mean rank of the answer, 1 being the best of them; the *loss* is how
+far below the best its score is, in standard deviations of the best's scores over the folds.
 """
 
 QUALITY = """\
@@ -59,8 +59,14 @@ COST = """\
 ## 3. Equal cost
 
 How far the answer is below the best of the table at 2.5 to 40 full evaluations; the median
-configuration is at 1, the best at 0. In brackets the worst task. A search that all 150
-configurations cost less is shown with all of them.
+configuration is at 1, the best at 0. In brackets the worst task. Where all configurations of a
+table cost a search less, it is shown with all of them.
+"""
+
+HELD = """\
+The same on rows that no search saw, after a refit on all others. On the right *overtuning*: how
+often the answer of a search of default size is worse there than the estimator's own parameters; the
+mean over tasks ± 1.96 standard errors.
 """
 
 LIVE = """\
@@ -69,6 +75,14 @@ LIVE = """\
 {budget} full evaluations of processor time for everyone, {seeds} seeds, on the {n} cheapest tasks.
 *Regret* as above, *held out* the same on rows that no search saw; the search's own answers may be
 better than the best of the table, which is a regret below 0.
+"""
+
+TASKS_TEXT = """\
+## Tasks, and what their levels are worth
+
+A star marks those that only confirm. Seconds are of a full evaluation. On the right, how one fold
+at a level ranks (Spearman's correlation with all folds at full resource) *for* what it costs, one
+fold in full being 1. A quarter of the rows was held out before.
 """
 
 HEDGED = """\
@@ -95,12 +109,18 @@ def quote(tables: Sequence[Table], n_seeds: int) -> str:
         for name in (rules.HEDGED, rules.RANDOM)
     }
     return (
-        f"**On {len(tables)} tasks with five folds and 150 configurations each, "
+        f"**On {len(tables)} tasks with five folds and {span(tables)} configurations each, "
         f"`HyperbandSearchCV()` costs 1/{cheaper:.1f} of `GridSearchCV` and answers at rank "
-        f"{rank:.1f} of 150, losing {loss:.2f} standard deviations of the best's folds; for the "
+        f"{rank:.1f}, {loss:.2f} standard deviations of the best's folds below the best; for the "
         f"price of {BUDGET} full evaluations its regret is {at[rules.HEDGED]:.3f} where that of "
         f"`RandomizedSearchCV` is {at[rules.RANDOM]:.3f}.**"
     )
+
+
+def span(tables: Sequence[Table]) -> str:
+    """How many configurations the tables have."""
+    sizes = sorted({len(table) for table in tables})
+    return f"{sizes[0]} to {sizes[-1]}" if len(sizes) > 1 else str(sizes[0])
 
 
 def describe(task: Task, table: Table) -> list[str]:
@@ -115,11 +135,13 @@ def describe(task: Task, table: Table) -> list[str]:
         scoring,
         str(len(table)),
         f"{table.full_cost:.2f}",
+        *questions.what_levels_are_worth(table),
     ]
 
 
 def tasks_table(tables: Sequence[Table]) -> str:
-    head = ["task", "estimator", "rows", "resource", "score", "tabulated", "CPU s, 5 folds"]
+    head = ["task", "estimator", "rows", "resource", "score", "tabulated", "CPU s"]
+    head += ["R/27", "R/9", "R/3", "R"]
     return markdown(head, [describe(TASKS[table.name], table) for table in tables])
 
 
@@ -176,16 +198,16 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
     introduction = INTRODUCTION.format(
         quote=quote(tables, n_seeds),
         n_seeds=n_seeds,
+        span=span(tables),
         n_open=len(choice),
         n_kept=len(confirm),
         kept=", ".join(KEPT),
         n_older=len(older),
     )
     regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
-    n = max(map(len, tables))
     parts = [
         introduction,
-        GRID.format(n=n),
+        GRID.format(span=span(tables)),
         questions.whole_grid(tables, n_seeds, rules.METHODS),
         "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
         QUALITY,
@@ -194,17 +216,12 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         COST,
         regret,
         "![Regret against cost](benchmarks.png)",
-        "The same on rows that no search saw, after a refit on all others:",
+        HELD,
         held,
         *live_table(tables, recorded()),
-        "## Overtuning",
-        "How often the answer is worse, on held-out rows, than the estimator's own parameters; the "
-        "mean over tasks ± 1.96 standard errors.",
-        questions.overtuning(tables, n_seeds, rules.METHODS),
         HEDGED,
         questions.family(groups, n_seeds),
-        "Chosen by the other data sets of the tasks that are open to choice, on the one left out:",
-        questions.leave_one_out(choice, n_seeds),
+        questions.as_chosen(choice, n_seeds),
         "Changes of the default schedule, as ratios of speed-ups on the tasks that they change:",
         questions.changes(groups, n_seeds),
         "A level more at the bottom, where there are more than 100,000 rows, as a speed-up:",
@@ -212,13 +229,8 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         "Few candidates and many: times cheaper than all of them in full, and what is lost in "
         "standard deviations, for 10, 50 and 150 candidates:",
         questions.many_points(tables, n_seeds),
-        "## Why: what a level is worth",
-        "How one fold at a level ranks (Spearman's correlation with all folds at full resource) "
-        "*for* what that costs, one fold in full being 1.",
-        questions.what_levels_are_worth(tables),
-        "## Tasks",
+        TASKS_TEXT,
         tasks_table(tables),
-        "A star marks those that only confirm. A quarter of the rows is held out before.",
         "## Where and when",
         ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
     ]
@@ -236,61 +248,75 @@ SHOWN = {
 }
 
 
-def draw(tables: Sequence[Table], n_seeds: int, folder: Path) -> None:
-    """The three pictures of the page."""
-    from matplotlib.figure import Figure
-
-    def axes(height: float) -> tuple[Any, Any]:
-        figure = Figure(figsize=(8, height), layout="constrained")
-        return figure, figure.subplots()
-
-    figure, ax = axes(4.2)
+def draw_costs(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+    """Regret against cost."""
+    budgets = np.geomspace(2.5, 40, 40)
     for name, colour in SHOWN.items():
         curves = [questions.curve(rules.METHODS[name], t, n_seeds) for t in tables]
-        budgets = np.geomspace(2, 40, 40)
         at = [[questions.at_cost(points, b)[0] for points in curves] for b in budgets]
         ax.plot(budgets, np.mean(at, axis=1), color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="cost, in full evaluations")
     ax.set_ylabel("regret (median configuration: 1)")
-    ax.set_xticks([2, 5, 10, 20, 40], ["2", "5", "10", "20", "40"])
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
-    figure.savefig(folder / "benchmarks.png", dpi=150)
+    label(figure, ax.xaxis, [2.5, 5, 10, 20, 40])
+    label(figure, ax.yaxis, [0.05, 0.1, 0.2, 0.5, 1, 2])
 
-    order = sorted(
-        tables, key=lambda t: figures(rules.METHODS[rules.HEDGED], t, None, n_seeds).speedup
-    )
-    figure, ax = axes(0.28 * len(tables) + 1.4)
+
+def draw_speedups(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+    """A row for each task, the best for the default search on top."""
+
+    def speedup(name: str, table: Table) -> float:
+        return figures(rules.METHODS[name], table, None, n_seeds).speedup
+
+    order = sorted(tables, key=lambda table: speedup(rules.HEDGED, table))
     for name, colour in SHOWN.items():
-        values = [figures(rules.METHODS[name], t, None, n_seeds).speedup for t in order]
+        values = [speedup(name, table) for table in order]
         ax.plot(values, range(len(order)), "o", color=colour, label=name, alpha=0.8)
     ax.axvline(1, color="0.4", lw=1)
     ax.set(xscale="log", xlabel="times random search, at equal quality")
-    ticks = [0.25, 0.5, 1, 2, 4, 8, 16]
-    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    ax.minorticks_off()
-    label_tasks(ax, order)
-    figure.savefig(folder / "benchmarks_speedup.png", dpi=150)
-
-    figure, ax = axes(4.2)
-    for name, colour in SHOWN.items():
-        found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
-        ax.plot([f.cheaper for f in found], [max(f.deviations, 0.01) for f in found], "o",
-                color=colour, label=name, alpha=0.8)  # fmt: skip
-    ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
-    ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
-    ticks = [1, 2, 4, 8, 16]
-    ax.set_xticks(ticks, list(map(str, ticks)))
-    ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=8)
-    figure.savefig(folder / "benchmarks_grid.png", dpi=150)
-
-
-def label_tasks(ax: Any, tables: Sequence[Table]) -> None:
-    ax.set_yticks(range(len(tables)), [table.name for table in tables])
+    label(figure, ax.xaxis, [0.06, 0.12, 0.25, 0.5, 1, 2, 4, 8, 16])
+    ax.set_yticks(range(len(order)), [table.name for table in order])
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
+
+
+def draw_grid(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+    """A point for each task: what a whole grid costs less, and what is lost."""
+    for name, colour in SHOWN.items():
+        found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
+        lost = [max(f.deviations, 0.01) for f in found]
+        ax.plot([f.cheaper for f in found], lost, "o", color=colour, label=name, alpha=0.8)
+    ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
+    ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
+    label(figure, ax.xaxis, [1, 2, 4, 8, 16])
+    label(figure, ax.yaxis, [0.01, 0.03, 0.1, 0.3, 1])
+
+
+PICTURES = {
+    "benchmarks.png": draw_costs,
+    "benchmarks_speedup.png": draw_speedups,
+    "benchmarks_grid.png": draw_grid,
+}
+
+
+def draw(tables: Sequence[Table], n_seeds: int, folder: Path) -> None:
+    """The three pictures of the page."""
+    from matplotlib.figure import Figure
+
+    for name, picture in PICTURES.items():
+        height = 0.28 * len(tables) + 1.6 if picture is draw_speedups else 4.5
+        figure = Figure(figsize=(8, height), layout="constrained")
+        picture(tables, n_seeds, figure, figure.subplots())
+        figure.savefig(folder / name, dpi=150)
+
+
+def label(figure: Any, axis: Any, ticks: Sequence[float]) -> None:
+    """Plain numbers on a logarithmic axis, and one legend above."""
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.set_tick_params(which="minor", length=0)
+    axis.set_minor_formatter(lambda *_: "")
+    for legend in figure.legends:
+        legend.remove()
+    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
 
 
 def write(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> None:

@@ -99,8 +99,11 @@ class Task:
 
     def splits(self, X: Any, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         """The folds that all methods share."""
+        return list(self.cv().split(X, y))
+
+    def cv(self) -> StratifiedKFold | KFold:
         kind = StratifiedKFold if self.is_classification else KFold
-        return list(kind(N_FOLDS, shuffle=True, random_state=SEED).split(X, y))
+        return kind(N_FOLDS, shuffle=True, random_state=SEED)
 
     def scorer(self) -> Callable[[Any, Any, Any], float]:
         return check_scoring(self.estimator(), self.scoring)
