@@ -91,8 +91,8 @@ class Evaluate:
     families: Families
     insist: bool
     top: int
-    hold_out: HoldOut | None
-    limit: TimeLimit | None
+    limit: TimeLimit | None = None
+    hold_out: HoldOut | None = None
 
     def part(self, fold: int, amount: int) -> Evaluate:
         """An ``Evaluate`` that holds only the rows of one fold at one amount, if these are few.

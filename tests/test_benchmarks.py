@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from skhalving.continuation import family_of
 from sklearn.base import BaseEstimator
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
+from skhalving.families import find
+from skhalving.pipelines import innermost
 
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -126,7 +127,8 @@ def test_continuing_pays_only_for_what_is_new():
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_tasks_continue_where_a_search_does(task):
     """What the tables say of going on is what ``continue_training="auto"`` does."""
-    family = family_of(task.estimator(), task.resource)
+    model = innermost(task.estimator(), task.resource)
+    family = find(model, task.resource.split("__")[-1])
     assert task.continues == (family is not None and family.auto)
 
 
