@@ -15,8 +15,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -279,7 +278,8 @@ class _HalvingSearchCV(BaseSearchCV):
             work = self._work(checked, store, callbacks, seed)
             race = Race(checked.schedule, first=checked.first)
             pace = self._pace(checked, start)
-            watchers += [*self._watchers(work, race, pace), callbacks]
+            watchers += self._watchers(work, race, pace)
+            watchers += [callbacks, _FirstLevel(race, work, known)]
             if self.on_result is not None:  # last: what it raises costs nobody what they know
                 watchers.append(OnResult(self.on_result, checked.candidates, race, pace))
             self._race(race, work, known, watchers, pace)
@@ -546,6 +546,8 @@ class _HalvingSearchCV(BaseSearchCV):
         self, checked: _Checked, store: Store, callbacks: SklearnCallbacks, seed: int
     ) -> _SearchWork:
         levels, order = checked.schedule.levels, checked.order
+        # Rows change from level to level, so no model goes on with them.
+        goes_on = self.continue_training is not False and checked.resource.params(1)
         limit = checked.limit and replace(checked.limit, folder=store.folder)
         evaluate = Evaluate(
             estimator=clone(self.estimator),
@@ -562,7 +564,7 @@ class _HalvingSearchCV(BaseSearchCV):
                 "error_score": self.error_score,
             },
             store=store,
-            families={} if self.continue_training is False else FAMILIES,
+            families=FAMILIES if goes_on else {},
             insist=self.continue_training is True,
             top=self.max_resources_,
             hold_out=self._hold_out(checked, seed),
@@ -600,7 +602,7 @@ class _HalvingSearchCV(BaseSearchCV):
             watchers.append(EachLog(self.resource, work.candidates))
         if self.verbose > 0:
             watchers.append(Log(race, pace, self.resource))
-        return [*watchers, _FirstLevel()]
+        return watchers
 
     def _race(
         self,
@@ -621,8 +623,7 @@ class _HalvingSearchCV(BaseSearchCV):
             raise
         finally:
             self.n_fits_ = pace.n_evaluations
-        evaluated = {task for trial in race.scores for task in work.tasks(trial)}
-        _raise_or_warn_about([known[task] for task in sorted(evaluated)], self.error_score)
+        _raise_or_warn_about(_outcomes(race.scores, work, known), self.error_score)
         self._tabulate(race, work, known)
         if not whole:
             warnings.warn(time_over(self.max_time, race, self.resource), UserWarning, stacklevel=4)
@@ -766,16 +767,26 @@ class _SearchWork:
 class _FirstLevel(Watcher):
     """Ends a search whose whole lowest level has failed: nothing above it would fare better."""
 
-    def __init__(self) -> None:
-        self._outcomes: dict[int, list[Outcome]] = defaultdict(list)
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        self._outcomes[trial.level].append(outcome)
+    def __init__(self, race: Race, work: _SearchWork, known: Mapping[Task, Outcome]) -> None:
+        self._race, self._work, self._known = race, work, known
 
     def ended(self, level: int) -> None:
-        outcomes = self._outcomes.pop(level, [])
-        if level == 0 and outcomes and all(outcome.error for outcome in outcomes):
+        trials = [trial for trial in self._race.scores if trial.level == level == 0]
+        outcomes = _outcomes(trials, self._work, self._known)
+        if outcomes and all(outcome.error for outcome in outcomes):
             _raise_or_warn_about(outcomes, np.nan)
+
+
+def _outcomes(
+    trials: Iterable[Trial], work: _SearchWork, known: Mapping[Task, Outcome]
+) -> list[Outcome]:
+    """Those of each candidate; a fold that it kept from the level below counts once."""
+    found = {
+        (trial.candidate, task.fold, task.amount): known[task]
+        for trial in sorted(trials)
+        for task in work.tasks(trial)
+    }
+    return list(found.values())
 
 
 def _raise_or_warn_about(outcomes: Sequence[Outcome], error_score: Any) -> None:

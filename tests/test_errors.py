@@ -133,7 +133,7 @@ BAD = {
     ),
     "a misspelt parameter": ({"space": {"quolity": [1, 2]}}, ["quolity"]),
     "a misspelt parameter among others": (
-        {"space": [{"a": [1, 2]}, {"n_rouns": [3]}], "resource": "n_rounds"},
+        {"space": [{"a": [1, 2]}, {"n_rouns": [3]}]},
         ["n_rouns"],
     ),
     "a rule that there is not": ({"schedule": "greedy"}, ["schedule", "'hedged'", "Got 'greedy'"]),

@@ -101,6 +101,7 @@ def test_a_whole_rung_may_fail():
     assert np.isfinite(failing.best_score_)
 
 
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_whole_first_level_fails(search, n_jobs):
