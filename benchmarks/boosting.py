@@ -109,11 +109,11 @@ def fixed(p: Problem) -> Any:
     return search.fit(p.X, p.y).best_estimator_
 
 
-def ours(p: Problem, n: int = N_CANDIDATES, early: int | None = None, **options: Any) -> Any:
+def ours(p: Problem, early: int | None = None, **options: Any) -> Any:
     estimator = p.task.estimator().set_params(early_stopping_rounds=early)
     search = HyperbandSearchCV(
-        estimator, SPACE, resource="n_estimators", n_candidates=n, scoring=p.scoring, cv=p.splits,
-        random_state=0, **options,
+        estimator, SPACE, resource="n_estimators", n_candidates=N_CANDIDATES,
+        scoring=p.scoring, cv=p.splits, random_state=0, **options,
     )  # fmt: skip
     return search.fit(p.X, p.y).best_estimator_
 
@@ -195,9 +195,6 @@ WAYS: dict[str, Callable[[Problem], Any]] = {
     "ours, continued": ours,
     'ours, `eval_set="fold"`': lambda p: ours(p, early=PATIENCE, eval_set="fold"),
     "ours, `eval_set=0.2`": lambda p: ours(p, early=PATIENCE, eval_set=0.2),
-    'ours, `eval_set="fold"`, 36 candidates': lambda p: ours(
-        p, 36, early=PATIENCE, eval_set="fold"
-    ),
     "`lightgbm.cv`, stopped early, in a loop": lightgbm_cv,
     "`OptunaSearchCV`, 243 trees": optuna_search,
     "Optuna's `LightGBMTunerCV`": optuna_tuner,

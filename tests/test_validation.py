@@ -367,7 +367,7 @@ def test_every_class_is_trained_on():
 
 
 def test_registered(watcher):
-    """A registered class stops as it says, on workers as well, and the refit has 3/2 times 3: round(4.5) is 4."""
+    """A registered class stops as it says, on workers as well; the refit has 3/2 times 3."""
     search = SuccessiveHalvingSearchCV(
         watcher, {"a": list(range(9))}, resource="epochs", eval_set="fold", cv=3, n_jobs=2
     ).fit(NUMBERED, y)
