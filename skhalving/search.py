@@ -680,8 +680,11 @@ class _HalvingSearchCV(BaseSearchCV):
         fit_params = checked.routed["estimator"]["fit"]
         self.refit_params_ = self.best_params_
         if self.eval_set is not None:
-            # The refit has no validation set: it trains as long as the folds did on average.
-            alone = trains_alone(inside(best), self._mean_n_iter())
+            # The refit has no validation set. It trains as long as the folds did on average, times
+            # K/(K-1) for K folds: with more rows more trees are best (`benchmarks/boosting.py`).
+            n_train = np.mean([len(train) for train, _ in checked.splits])
+            more = _num_samples(checked.X) / n_train
+            alone = trains_alone(inside(best), more * self._mean_n_iter())
             path = path_inside(best)
             own = {"__".join([*path, name]): value for name, value in alone.items()}
             self.refit_params_ = {**self.best_params_, **own}
@@ -868,7 +871,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
         training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
         ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
         ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
-        such rows, and trains as long as the folds did on average.
+        such rows, and trains as long as the folds did on average, times K/(K-1) for K folds.
 
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
@@ -957,7 +960,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
         Candidates on each level.
 
     refit_params_ : dict
-        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the mean
+        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the
         number of iterations, and early stopping off.
 
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \
@@ -1084,7 +1087,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
         ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
         ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
-        such rows, and trains as long as the folds did on average.
+        such rows, and trains as long as the folds did on average, times K/(K-1) for K folds.
 
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
@@ -1173,7 +1176,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         Candidates on each level.
 
     refit_params_ : dict
-        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the mean
+        What ``best_estimator_`` was fitted with: ``best_params_``, with ``eval_set`` also the
         number of iterations, and early stopping off.
 
     best_estimator_, best_score_, best_params_, best_index_, scorer_, n_splits_, refit_time_, \

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import signature
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,7 +162,7 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
 def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
     """The parameters with which it trains so many iterations, without a validation set.
 
-    With its own maximum if the number is not finite.
+    Its own maximum remains the limit, and counts alone if the number is not finite.
     """
     stopper, params = stopper_of(model), model.get_params()
     assert stopper is not None
@@ -169,8 +170,8 @@ def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
     if params.get("callbacks"):
         alone["callbacks"] = unwatched(params)["callbacks"]
     if np.isfinite(n_iter):
-        counts = next((name for name in stopper.parameters if name in params), None)
-        alone[counts or stopper.parameters[0]] = max(1, round(n_iter))
+        counts = next((n for n in stopper.parameters if n in params), stopper.parameters[0])
+        alone[counts] = min(max(1, round(n_iter)), params.get(counts) or inf)
     return alone
 
 
@@ -278,8 +279,8 @@ def register_validation(
         pipeline. ``sample_weight`` is None if ``fit`` gets none.
 
     parameter : str
-        The parameter that limits the trees, epochs or iterations. The refit sets it to the mean of
-        what the folds needed, which the model tells as ``n_iter_``, ``n_estimators_`` or
+        The parameter that limits the trees, epochs or iterations. The refit sets it to what
+        the folds needed, which the model tells as ``n_iter_``, ``n_estimators_`` or
         ``best_iteration_``.
 
     off : dict of str to object, default=None
@@ -307,7 +308,7 @@ def register_validation(
     ...     Net(), {"var_smoothing": [1e-9, 1e-3, 1]}, eval_set="fold"
     ... ).fit(*load_iris(return_X_y=True))
     >>> search.refit_params_["epochs"]
-    3
+    4
     """
     name = cls if isinstance(cls, str) else class_name(cls)
     STOPPERS[name] = Stopper(arguments, (parameter,), off or {})

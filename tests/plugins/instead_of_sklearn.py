@@ -19,10 +19,13 @@ OUR_ATTRIBUTES = ("schedule_", "n_resources_", "min_resources_", "max_resources_
 class _OneRung(SuccessiveHalvingSearchCV):
     def fit(self, X, y=None, **params):
         super().fit(X, y, **params)
-        for name in OUR_COLUMNS:
+        iterations = [name for name in self.cv_results_ if name.endswith("_n_iter")]
+        for name in (*OUR_COLUMNS, *iterations):
             del self.cv_results_[name]
         for name in OUR_ATTRIBUTES:
             delattr(self, name)
+        if self.refit:
+            del self.refit_params_
         return self
 
 
