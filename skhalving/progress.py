@@ -203,7 +203,13 @@ class EachLog(Watcher):
         params = ", ".join(
             f"{name}={value}" for name, value in self._params[task.candidate].items()
         )
-        scores = ", ".join(f"{name} {score:.4g}" for name, score in outcome.scores.items())
+        train = outcome.train_scores or {}
+        scores = ", ".join(
+            f"{name}=(train={train[name]:.4g}, test={score:.4g})"
+            if name in train
+            else f"{name}={score:.4g}"
+            for name, score in outcome.scores.items()
+        )
         print(
             f"bracket {trial.bracket}, level {trial.level + 1}, {self._unit}={task.amount}, "
             f"fold {task.fold}: {params}; {scores or 'failed'}; {outcome.seconds:.2f} s"

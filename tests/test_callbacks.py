@@ -352,6 +352,15 @@ def test_verbose_prints_a_line_a_level(capsys, n_jobs):
     assert [line["left"] is None for line in shown] == [False, False, True]
 
 
+def test_verbose_2_prints_a_line_an_evaluation(capsys):
+    """Each says the bracket, the level, the amount, the fold, the parameters, score and seconds."""
+    search = hyperband(verbose=2).fit(X, y)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bracket")]
+    assert len(lines) == search.n_fits_
+    form = r"bracket \d, level \d, n_samples=\d+, fold \d: a=\S+; score=[\d.e-]+; \d+\.\d\d s"
+    assert [line for line in lines if not re.fullmatch(form, line)] == []
+
+
 def test_verbose_0_is_silent(capsys):
     """By default nothing is printed."""
     hyperband().fit(X, y)

@@ -12,8 +12,16 @@ from skhalving import SuccessiveHalvingSearchCV
 # So far from one level to the next that there is only one.
 ONE_RUNG = {"factor": 10**12, "folds": "all"}
 # What GridSearchCV does not have; its tests compare the sets of names.
-OUR_COLUMNS = ("candidate", "bracket", "iter", "n_resources", "n_folds", "continued")
-OUR_ATTRIBUTES = ("schedule_", "n_resources_", "min_resources_", "max_resources_", "n_candidates_")
+OUR_COLUMNS = ("level", "candidate", "bracket", "iter", "n_resources", "n_folds", "continued")
+OUR_ATTRIBUTES = (
+    "schedule_",
+    "n_resources_",
+    "min_resources_",
+    "max_resources_",
+    "n_candidates_",
+    "n_fits_",
+    "all_cv_results_",
+)
 
 
 class _OneRung(SuccessiveHalvingSearchCV):
