@@ -570,8 +570,13 @@ def lines(path):
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
+# Few candidates need not fill the ladder.
+pytestmark = pytest.mark.filterwarnings("ignore:n_candidates=")
+
+
 def search(path, **options):
     options = {"cv": 2, "min_resources": 20, "random_state": 0, "refit": False, **options}
+    options = {"schedule": "published", **options}
     space = options.pop("space", {"quality": list(np.linspace(0, 1, 7))})
     return HyperbandSearchCV(Counted(), space, journal=path, **options)
 
@@ -626,7 +631,7 @@ def test_odd_scores_come_back_exactly(tmp_path):
 def test_a_person_can_read_it(tmp_path):
     """Parameters are named as the user wrote them, and there is no pickle in it."""
     path = tmp_path / "journal"
-    search(path, space={"quality": uniform(0, 1)}, n_candidates=3).fit(X, y)
+    search(path, space={"quality": uniform(0, 1)}, n_candidates=7).fit(X, y)
     first, *rest = lines(path)
     assert first["search"]["space"] == "{'quality': uniform([0, 1], {})}"
     assert first["search"]["estimator"].startswith("Counted ")
@@ -679,6 +684,7 @@ def test_extending(tmp_path):
     """More candidates, then a larger maximum: what was scored is not scored again."""
     path, space = tmp_path / "journal", {"quality": uniform(0, 1)}
     options = {"space": space, "resource": "n_steps", "min_resources": 1, "folds": "all"}
+    options["schedule"] = "published"
     SuccessiveHalvingSearchCV(Counted(), **{**arguments(path, **options), "n_candidates": 9}).fit(
         X, y
     )
