@@ -41,7 +41,10 @@ from joblib.parallel import BatchedCalls, Parallel, parallel_config
 
 
 class Call(NamedTuple):
-    """A worker runs ``function(shared, *args)``; ``shared`` is a handle from ``Engine.share``."""
+    """A worker runs ``function(shared, *args)``.
+
+    ``shared`` is a handle from ``Engine.share`` or a list of them; the worker has their values.
+    """
 
     function: Callable[..., Any]
     shared: Any
@@ -267,7 +270,7 @@ class Dask(Submitted):
     def share(self, value: Any) -> Any:
         # The future of a task, not of a scatter: dask makes the value again when the workers that
         # had it are gone.
-        return self._future(lambda value: value, value)
+        return self._future(_same, value)
 
     def _start(self, call: Call) -> Any:
         # Not by joblib's backend, which looks for results every 10 ms and not at all at dead
@@ -311,14 +314,16 @@ class Ray(Submitted):
         self._ray = ray
         # ray_remote_args: as given to `parallel_config`.
         options = {"max_retries": 0, **(self._backend.ray_remote_args or {})}
-        self._task = ray.remote(**options)(_batch)
+        self._task = ray.remote(**options)(_batch_on_ray)
 
     def share(self, value: Any) -> Any:
         return self._ray.put(value)
 
     def _start(self, call: Call) -> Any:
         nested = self._backend.get_nested_backend()
-        return self._task.remote(*nested, call.function, call.args, call.shared).future()
+        several = isinstance(call.shared, list)
+        handles = call.shared if several else [call.shared]
+        return self._task.remote(nested, call.function, call.args, several, *handles).future()
 
     def _result(self, future: Any) -> Any:
         deaths = self._ray.exceptions
@@ -332,6 +337,10 @@ class Ray(Submitted):
             self._ray.cancel(future.object_ref, force=True)
 
 
+def _same(value: Any) -> Any:  # a lambda would make dask pickle the value once more, and in vain
+    return value
+
+
 def _batch(
     backend: Any,
     n_jobs: int | None,
@@ -342,6 +351,17 @@ def _batch(
     """On a worker of a cluster, which puts the value of ``shared`` in the place of its handle."""
     with parallel_config(backend=backend, n_jobs=n_jobs):
         return function(shared, *args)
+
+
+def _batch_on_ray(
+    nested: tuple[Any, int | None],
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    several: bool,
+    *shared: Any,
+) -> Any:
+    """The same on ray, which does so for arguments, but not for handles within a list."""
+    return _batch(*nested, function, args, list(shared) if several else shared[0])
 
 
 # By name: joblib makes dask's class only when it is asked for. All others go in waves.
