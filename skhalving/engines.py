@@ -21,8 +21,10 @@ import os
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from math import inf
 from queue import Empty, SimpleQueue
@@ -39,7 +41,10 @@ from joblib.parallel import BatchedCalls, Parallel, parallel_config
 
 
 class Call(NamedTuple):
-    """A worker runs ``function(shared, *args)``; ``shared`` is a handle from ``Engine.share``."""
+    """A worker runs ``function(shared, *args)``.
+
+    ``shared`` is a handle from ``Engine.share`` or a list of them; the worker has their values.
+    """
 
     function: Callable[..., Any]
     shared: Any
@@ -59,24 +64,24 @@ class Died(NamedTuple):
 Prepare = Callable[[], Call | None]
 
 
-class Engine:
+class Engine(ABC):
     """Batches may be sent while ``n_free`` is above 0, and are received as they end."""
 
-    n_flying = 0  # batches sent and not yet received
     batch_seconds = 0.0  # how long a batch should be; 0 for single tasks
 
-    @classmethod
-    def of(cls, parallel: Parallel) -> Engine:
-        """An engine of this kind, or this process where joblib has a single worker."""
-        # _effective_n_jobs: what n_jobs=-1 or None means with this backend.
-        n_workers = parallel._effective_n_jobs()
-        return cls(parallel, n_workers) if n_workers > 1 else Here(parallel, 1)
-
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
+    def __init__(self, parallel: Parallel) -> None:
         self._parallel = parallel
         # _backend: the backend that `parallel_config` and n_jobs amount to.
         self._backend = parallel._backend
-        self.n_workers = n_workers
+        # _effective_n_jobs: what n_jobs=-1 or None means with this backend.
+        self.n_workers: int = parallel._effective_n_jobs()
+        # The tasks of each batch that was sent and not yet received, by what stands for the batch.
+        self._flying: dict[Any, list[Any]] = {}
+
+    @property
+    def n_flying(self) -> int:
+        """Batches that were sent and not yet received."""
+        return len(self._flying)
 
     @property
     def n_free(self) -> float:
@@ -91,19 +96,20 @@ class Engine:
         """
         return value
 
+    @abstractmethod
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
         """Start a batch: the call that ``prepare`` returns when the batch is about to start.
 
-        If ``prepare`` returns None then, the batch does not start and never comes back.
+        Each batch has a ``prepare`` of its own. If it returns None, the batch does not start and
+        never comes back.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
         """The tasks of each batch that has ended, with its result or Died.
 
         Waits for one batch if any is in flight. An exception of a call is raised here.
         """
-        raise NotImplementedError
 
     def alone(self, tasks: list[Any], prepare: Prepare) -> Any:
         """The result of one batch, or Died; None if ``prepare`` returned None.
@@ -115,37 +121,27 @@ class Engine:
 
     def abort(self) -> None:
         """Stop what is running, as far as that can be done."""
-
-    def close(self) -> None:
-        """The end."""
+        self._flying.clear()
 
 
 class Here(Engine):
     """One batch at a time, in this process, when it is received."""
 
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
-        super().__init__(parallel, n_workers)
-        self._waiting: list[tuple[list[Any], Prepare]] = []
-
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
-        self._waiting.append((tasks, prepare))
-        self.n_flying += 1
+        self._flying[prepare] = tasks
 
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
-        waiting, self._waiting, self.n_flying = self._waiting, [], 0
+        waiting, self._flying = self._flying, {}
         started: list[list[Any]] = []
 
         def calls() -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-            for tasks, prepare in waiting:
+            for prepare, tasks in waiting.items():
                 if (call := prepare()) is not None:
                     started.append(tasks)
                     yield call.function, (call.shared, *call.args), {}
 
-        results = self._run(calls())
+        results = self._parallel(calls())
         yield from zip(started, results, strict=True)
-
-    def _run(self, calls: Iterator[Any]) -> list[Any]:
-        return [function(*args) for function, args, _ in calls]
 
 
 class Wave(Here):
@@ -153,70 +149,58 @@ class Wave(Here):
 
     n_free = inf
 
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
-        super().__init__(parallel.__enter__(), n_workers)
-
-    def _run(self, calls: Iterator[Any]) -> list[Any]:
-        return self._parallel(calls)
-
-    def close(self) -> None:
-        self._parallel.__exit__(None, None, None)
-
 
 class Submitted(Engine):
-    """A batch for each worker, on something that calls back, from any thread, when it has ended."""
+    """A batch for each worker, each of them a future that calls back, from any thread."""
 
     batch_seconds = 0.2  # as joblib's own: a batch costs half a millisecond, and more on dask
 
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
-        super().__init__(parallel, n_workers)
-        self._arrived: SimpleQueue[tuple[list[Any], Any]] = SimpleQueue()
+    def __init__(self, parallel: Parallel) -> None:
+        super().__init__(parallel)
+        self._ended: SimpleQueue[Any] = SimpleQueue()
 
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
         if (call := prepare()) is not None:
-            self._start(call, lambda out: self._arrived.put((tasks, out)))
-            self.n_flying += 1
+            future = self._start(call)
+            self._flying[future] = tasks
+            future.add_done_callback(self._ended.put)
 
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
-        arrived = [self._next()] if self.n_flying else []
-        while not self._arrived.empty():
-            arrived.append(self._arrived.get())
-        self.n_flying -= len(arrived)
-        for tasks, out in arrived:
-            yield tasks, self._result(out)
+        ended = [self._next()] if self._flying else []
+        while not self._ended.empty():
+            ended.append(self._ended.get())
+        for future, tasks in [(future, self._flying.pop(future)) for future in ended]:
+            yield tasks, self._result(future)
 
-    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
-        raise NotImplementedError
+    def _next(self) -> Any:
+        return self._ended.get()
 
-    def _next(self) -> tuple[list[Any], Any]:
-        return self._arrived.get()
+    @abstractmethod
+    def _start(self, call: Call) -> Any:
+        """A future for a call."""
 
-    def _result(self, out: Any) -> Any:
-        """The result or Died, from what the engine called back with."""
-        raise NotImplementedError
+    @abstractmethod
+    def _result(self, future: Any) -> Any:
+        """The result or Died, from a future that has ended."""
 
 
 class Threads(Submitted):
     """Threads of this process."""
 
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
-        super().__init__(parallel.__enter__(), n_workers)
-
-    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
-        self._backend.submit(self._batch(call), callback=ended)
+    def _start(self, call: Call) -> Any:
+        future: Future[Any] = Future()
+        self._backend.submit(self._batch(call), callback=future.set_result)
+        return future
 
     def _batch(self, call: Call, pickling: Callable[[], None] | None = None) -> BatchedCalls:
         calls: list[Any] = [(call.function, (call.shared, *call.args), {})]
         return BatchedCalls(calls, self._backend.get_nested_backend(), pickling)
 
-    def _result(self, out: Any) -> Any:
-        return self._backend.retrieve_result_callback(out)[0]
+    def _result(self, future: Any) -> Any:
+        return self._backend.retrieve_result_callback(future.result())[0]
 
     def abort(self) -> None:
         self._backend.abort_everything(ensure_ready=False)
-
-    def close(self) -> None:
-        self._parallel.__exit__(None, None, None)
 
 
 class Loky(Threads):
@@ -228,16 +212,14 @@ class Loky(Threads):
 
     tries = 10  # to start a process, each of which somebody may end
 
-    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+    def _start(self, call: Call) -> Any:
         batch = self._batch(call, self._use_own_folder)
         while True:
-            try:
-                self._backend.submit(batch, callback=ended)
-                return
-            except (BrokenProcessPool, ShutdownExecutorError):
-                self._backend.abort_everything(ensure_ready=False)
-                # _initialize_backend: a pool as joblib starts it, with the options of this one.
-                self._parallel._initialize_backend()
+            with suppress(BrokenProcessPool, ShutdownExecutorError):
+                return self._backend.submit(batch)
+            self.abort()
+            # _initialize_backend: a pool as joblib starts it, with the options of this one.
+            self._parallel._initialize_backend()
 
     def _use_own_folder(self) -> None:
         """Arrays that loky's workers share are files in a folder of this Parallel's own."""
@@ -245,9 +227,9 @@ class Loky(Threads):
         folders = self._backend._workers._temp_folder_manager
         folders.set_current_context(self._parallel._id)
 
-    def _result(self, out: Any) -> Any:
+    def _result(self, future: Any) -> Any:
         try:
-            return out.result()[0]
+            return future.result()[0]
         except (BrokenProcessPool, ShutdownExecutorError):
             return Died(kills=0)
 
@@ -277,31 +259,23 @@ class Loky(Threads):
 
 
 class Dask(Submitted):
-    """A cluster. A batch that kills its worker is tried on others, until dask gives it up."""
+    """A cluster. A batch that kills its worker is tried on others, until dask gives it up.
+
+    dask drops what nobody waits for, so nothing has to be stopped.
+    """
 
     patience = 30.0  # seconds between looks whether there are workers at all
-
-    @classmethod
-    def of(cls, parallel: Parallel) -> Engine:
-        return cls(parallel, parallel._effective_n_jobs())  # others may join a single worker
-
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
-        super().__init__(parallel, n_workers)
-        self._flying: set[Any] = set()
-        self._counted = time.monotonic()
+    _next_count = 0.0  # when to look again how many there are
 
     def share(self, value: Any) -> Any:
         # The future of a task, not of a scatter: dask makes the value again when the workers that
         # had it are gone.
         return self._future(_same, value)
 
-    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
+    def _start(self, call: Call) -> Any:
         # Not by joblib's backend, which looks for results every 10 ms and not at all at dead
         # workers. A partial, since dask searches plain arguments for futures.
-        run = partial(_batch, {"backend": "dask"}, call.function, call.args)
-        future = self._future(run, call.shared)
-        self._flying.add(future)
-        future.add_done_callback(ended)
+        return self._future(partial(_batch, "dask", None, call.function, call.args), call.shared)
 
     def _future(self, function: Callable[..., Any], argument: Any) -> Any:
         import dask
@@ -310,87 +284,84 @@ class Dask(Submitted):
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             return self._backend.client.submit(function, argument, **options)
 
-    def _next(self) -> tuple[list[Any], Any]:
-        if time.monotonic() > self._counted + 1:  # workers come and go; asking takes 10 ms
-            self._count()
+    def _next(self) -> Any:
         while True:
-            try:
-                return self._arrived.get(timeout=self.patience)
-            except Empty:
-                self._count()
+            if time.monotonic() > self._next_count:  # workers come and go; asking takes 10 ms
+                # A TimeoutError, if none is left and none comes for `wait_for_workers_timeout`.
+                self.n_workers = self._parallel._effective_n_jobs()
+                self._next_count = time.monotonic() + 1
+            with suppress(Empty):
+                return self._ended.get(timeout=self.patience)
 
-    def _count(self) -> None:
-        # A TimeoutError, if no worker is left and none comes for `wait_for_workers_timeout`.
-        self.n_workers = self._parallel._effective_n_jobs()
-        self._counted = time.monotonic()
-
-    def _result(self, out: Any) -> Any:
+    def _result(self, future: Any) -> Any:
         from distributed.scheduler import KilledWorker
 
-        self._flying.discard(out)
         try:
-            return out.result()
+            return future.result()
         except KilledWorker as error:
             return Died(kills=error.allowed_failures + 1)
-
-    def abort(self) -> None:
-        self._flying.clear()  # dask drops what nobody waits for
 
 
 class Ray(Submitted):
     """A cluster. Each batch is a task of ray's own, since joblib's actors die with their pool."""
 
-    @classmethod
-    def of(cls, parallel: Parallel) -> Engine:
+    def __init__(self, parallel: Parallel) -> None:
         import ray
 
         if not ray.is_initialized():
             ray.init()
-        return super().of(parallel)
-
-    def __init__(self, parallel: Parallel, n_workers: int) -> None:
-        import ray
-
-        super().__init__(parallel, n_workers)
+        super().__init__(parallel)
         self._ray = ray
-        self._flying: set[Any] = set()
         # ray_remote_args: as given to `parallel_config`.
         options = {"max_retries": 0, **(self._backend.ray_remote_args or {})}
-        self._task = ray.remote(**options)(_batch)
-        backend, n_jobs = self._backend.get_nested_backend()
-        self._nested = {"backend": backend, "n_jobs": n_jobs}
+        self._task = ray.remote(**options)(_batch_on_ray)
 
     def share(self, value: Any) -> Any:
         return self._ray.put(value)
 
-    def _start(self, call: Call, ended: Callable[[Any], None]) -> None:
-        reference = self._task.remote(self._nested, call.function, call.args, call.shared)
-        self._flying.add(reference)
-        reference.future().add_done_callback(lambda _: ended(reference))
+    def _start(self, call: Call) -> Any:
+        nested = self._backend.get_nested_backend()
+        several = isinstance(call.shared, list)
+        handles = call.shared if several else [call.shared]
+        return self._task.remote(nested, call.function, call.args, several, *handles).future()
 
-    def _result(self, out: Any) -> Any:
-        self._flying.discard(out)
+    def _result(self, future: Any) -> Any:
         deaths = self._ray.exceptions
         try:
-            return self._ray.get(out)
+            return future.result()
         except (deaths.WorkerCrashedError, deaths.OutOfMemoryError, deaths.NodeDiedError):
             return Died(kills=1)
 
     def abort(self) -> None:
-        for reference in self._flying:
-            self._ray.cancel(reference, force=True)
+        for future in self._flying:
+            self._ray.cancel(future.object_ref, force=True)
 
 
-def _same(value: Any) -> Any:
+def _same(value: Any) -> Any:  # a lambda would make dask pickle the value once more, and in vain
     return value
 
 
 def _batch(
-    nested: dict[str, Any], function: Callable[..., Any], args: tuple[Any, ...], shared: Any
+    backend: Any,
+    n_jobs: int | None,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    shared: Any,
 ) -> Any:
     """On a worker of a cluster, which puts the value of ``shared`` in the place of its handle."""
-    with parallel_config(**nested):
+    with parallel_config(backend=backend, n_jobs=n_jobs):
         return function(shared, *args)
+
+
+def _batch_on_ray(
+    nested: tuple[Any, int | None],
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    several: bool,
+    *shared: Any,
+) -> Any:
+    """The same on ray, which does so for arguments, but not for handles within a list."""
+    return _batch(*nested, function, args, list(shared) if several else shared[0])
 
 
 # By name: joblib makes dask's class only when it is asked for. All others go in waves.
@@ -411,21 +382,22 @@ def engine(**options: Any) -> Iterator[Engine]:
     """
     parallel = Parallel(**options)
     kind = _ENGINES.get(type(parallel._backend).__name__, Wave)
+    # Entering a Parallel starts its workers; those of ray would take the place of ray's own tasks.
+    workers = nullcontext() if kind is Ray else parallel
+    # A pool of multiprocessing forks others when a call fails, and ends them by SIGTERM. Python
+    # forgets a signal that it handles itself when it arrives amid a fork: the pool would wait for
+    # ever. So there SIGTERM keeps its action.
+    handler = nullcontext() if kind is Wave else _sigterm_unwinds()
     # retrieval_context: within a dask worker, its place is free for others while this waits.
-    with parallel._backend.retrieval_context():
-        made = kind.of(parallel)
-        # A pool of multiprocessing forks others when a call fails, and ends them by SIGTERM. Python
-        # forgets a signal that it handles itself when it arrives amid a fork: the pool would wait
-        # for ever. So there SIGTERM keeps its action.
-        handler = nullcontext() if isinstance(made, Wave) else _sigterm_unwinds()
+    with parallel._backend.retrieval_context(), workers, handler:
+        made = kind(parallel)
+        if made.n_workers == 1 and kind is not Dask:  # others may join a single worker of dask
+            made = Here(parallel)
         try:
-            with handler:
-                yield made
+            yield made
         except BaseException:
             made.abort()
             raise
-        finally:
-            made.close()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from zlib import crc32
 
 import numpy as np
 
+from skhalving.store import is_alive
 from skhalving.task import Outcome
 
 try:
@@ -35,6 +36,7 @@ except ImportError:  # Windows
 
 FORMAT = 2
 MAGIC = b'{"skhalving journal": '
+_COMPANION = ".lock"  # what is added to the path, for a file that stands for a lock
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
 
@@ -194,14 +196,20 @@ class Journal:
         """
         entry = record._asdict()
         entry["params"] = {name: _readable(value) for name, value in record.params.items()}
-        entry["outcome"] = _attributes(record.outcome)
+        entry["outcome"] = {name: getattr(record.outcome, name) for name in _OUTCOME}
         _check_record(entry)
         self._append(_sealed(entry))
 
     def _append(self, line: bytes) -> None:
         """One line with one write, safe on the disk on return."""
         assert self._file is not None
-        self._check_in_place(self._file)
+        if not _is_open_at(self._file, self.path):
+            raise FileNotFoundError(
+                errno.ENOENT,
+                "the journal was removed or replaced while it was open, and what is known since "
+                "then cannot be kept; put it back, or pass another path",
+                self.path,
+            )
         if not self._ends_whole:
             os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
         self._ends_whole = False
@@ -210,23 +218,12 @@ class Journal:
         os.fsync(self._file)
         self._ends_whole = True
 
-    def _check_in_place(self, file: int) -> None:
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.stat(self.path), os.fstat(file)):
-                return
-        raise FileNotFoundError(
-            errno.ENOENT,
-            "the journal was removed or replaced while it was open, and what is known since then "
-            "cannot be kept; put it back, or pass another path",
-            self.path,
-        )
-
     def close(self) -> None:
         """Close the file, which frees it for others."""
         if self._companion is not None:
             os.close(self._companion)
             with suppress(OSError):
-                os.unlink(_companion_of(self.path))
+                os.unlink(self.path + _COMPANION)
         if self._file is not None:
             os.close(self._file)
         self._file = self._companion = None
@@ -347,7 +344,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_scores(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(score, float) for score in value.values())
+    return isinstance(value, Mapping) and all(isinstance(score, float) for score in value.values())
 
 
 def _is_a(*types: type) -> Callable[[Any], bool]:
@@ -395,11 +392,6 @@ def _check(entry: Any, fields: Mapping[str, Callable[[Any], bool]]) -> None:
             raise ValueError(f"{name} is {reprlib.repr(entry[name])}, which no record may hold")
 
 
-def _attributes(outcome: Outcome) -> dict[str, Any]:
-    values = {name: getattr(outcome, name) for name in _OUTCOME}
-    return {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
-
-
 def _readable(value: Any) -> Any:
     """A parameter's value as JSON has it, or its ``repr``."""
     try:
@@ -445,6 +437,11 @@ def _open_regular(path: str, flags: int) -> int:
     return file
 
 
+def _is_open_at(file: int, path: str) -> bool:
+    """Whether the open file is still the one at the path."""
+    return os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file))
+
+
 def _check_regular(path: str, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise ValueError(
@@ -459,26 +456,21 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTS
 
 def _lock(file: int, path: str) -> int | None:
     """Lock the file while it is open, or make a companion file, whose descriptor is returned."""
-    if fcntl is None:
-        return _make_companion(_companion_of(path))
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise _in_use(path) from None
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        return _make_companion(_companion_of(path))
-    return None
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return None
+        except BlockingIOError:
+            raise _in_use(path) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+    return _make_companion(path + _COMPANION)
 
 
 def _in_use(path: str, remedy: str = "") -> BlockingIOError:
     message = "another process is using the journal, or another thread; give each its own"
     return BlockingIOError(errno.EWOULDBLOCK, message + remedy, path)
-
-
-def _companion_of(path: str) -> str:
-    return path + ".lock"
 
 
 def _make_companion(path: str) -> int:
@@ -499,19 +491,9 @@ def _is_left_behind(path: str) -> bool:
         if os.name != "nt":  # there a file that is open cannot be removed, which tells as much
             with open(path) as file:
                 host, pid = file.read().split()
-            if host != socket.gethostname() or _is_running(int(pid)):
+            if host != socket.gethostname() or is_alive(int(pid)):
                 return False
         os.unlink(path)
     except (OSError, ValueError):
         return False
-    return True
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # somebody else's
     return True

@@ -34,8 +34,6 @@ from skhalving.store import Store, cloudpickle
 # So many different outputs of a step are kept in vain, before the search looks for the first use.
 _TRIALS = 3
 
-_UNKNOWN = object()
-
 
 class _Recipe:
     """How a value came about.
@@ -59,12 +57,11 @@ class _Recipe:
         self, kind: str, *inputs: _Recipe, transformer: Any = None, given: Any = None
     ) -> None:
         self.kind, self.inputs, self.transformer, self.given = kind, inputs, transformer, given
-        self.is_origin = not inputs and given is None
 
     @cached_property
     def digest(self) -> str:
         """Equal for equal recipes, also in another process; costs about 0.1 ms."""
-        if self.is_origin:
+        if not self.inputs and self.given is None:  # the rows of a fold
             return self.kind
         inputs = [recipe.digest for recipe in self.inputs]
         return _hash((self.kind, inputs, clone(self.transformer, safe=False), self.given))
@@ -115,7 +112,7 @@ class Sharing:
 
     def forget(self) -> None:
         """Let go of all rows, at once and not when Python looks for cycles."""
-        self._train: Any = _UNKNOWN
+        self._train: Any = None
         self._known: dict[str, tuple[Any, _Recipe]] = {}
         self._steps: dict[int, tuple[Any, _Recipe]] = {}
 
@@ -273,7 +270,8 @@ def sharing(
             stack.callback(_replace_memory, estimator, shared, None)
             fit = partial(shared.fit, partial(_own, estimator, "fit"))
             stack.enter_context(_instead(estimator, "fit", fit))
-            shared.scorer = _scorer_of(shared, scorer)
+            several = isinstance(scorer, _MultimetricScorer)
+            shared.scorer = (_Scorers if several else _Scorer)(shared, scorer)
             stack.callback(shared.forget)
         yield shared
 
@@ -301,7 +299,7 @@ def _transforms_target(model: Any) -> bool:
 class _Scorer:
     """A scorer that transforms the rows it is given only once."""
 
-    def __init__(self, sharing: Sharing, scorer: Callable[..., Any]) -> None:
+    def __init__(self, sharing: Sharing, scorer: Any) -> None:
         self._sharing, self._scorer = sharing, scorer
 
     def __call__(self, model: Any, X: Any, *args: Any, **params: Any) -> Any:
@@ -315,14 +313,9 @@ class _Scorer:
 class _Scorers(_Scorer, _MultimetricScorer):
     """The same for several metrics, by whose class ``_fit_and_score`` knows them."""
 
-    def __init__(self, sharing: Sharing, scorer: Any) -> None:
-        _Scorer.__init__(self, sharing, scorer)
-        self._scorers = scorer._scorers
-
-
-def _scorer_of(sharing: Sharing, scorer: Any) -> _Scorer:
-    several = isinstance(scorer, _MultimetricScorer)
-    return _Scorers(sharing, scorer) if several else _Scorer(sharing, scorer)
+    @property
+    def _scorers(self) -> Any:
+        return self._scorer._scorers
 
 
 # -- the last step goes on -------------------------------------------------------------------------

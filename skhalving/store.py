@@ -70,11 +70,14 @@ class Store:
     def keep(self, task: Task, model: Any) -> str | None:
         """Keep the model that a task has trained; the reason if that cannot be done."""
         if not self.is_here():
-            return self._absent()
+            return f"{socket.gethostname()} does not see the folder {self.folder}"
         try:
             folder = self._models(task.candidate, task.fold)
             os.makedirs(folder, exist_ok=True)
-            write(os.path.join(folder, str(task.amount)), lambda file: self._dump(model, file))
+            write(
+                os.path.join(folder, str(task.amount)),
+                lambda file: self._pickler(file).dump(model),
+            )
         except Exception as error:
             if os.getpid() != self._maker:
                 return f"{type(error).__name__}: {error}"
@@ -96,9 +99,11 @@ class Store:
             return max(held).amount, self._held[max(held)]
         folder = self._models(task.candidate, task.fold)
         with suppress(Exception):  # no folder, or a file that cannot be read
-            amount = max(a for a in map(int, _whole(folder)) if a < task.amount)
+            # A file that is still being written has a dot in its name.
+            amounts = [int(name) for name in os.listdir(folder) if "." not in name]
+            amount = max(amount for amount in amounts if amount < task.amount)
             with open(os.path.join(folder, str(amount)), "rb") as file:
-                return amount, self._load(file)
+                return amount, self._unpickler(file).load()
         return 0, None
 
     def remove(self, task: Task) -> None:
@@ -175,15 +180,6 @@ class Store:
     def is_here(self) -> bool:
         """Whether this machine sees the folder."""
         return os.path.isdir(self.folder)
-
-    def _absent(self) -> str:
-        return f"{socket.gethostname()} does not see the folder {self.folder}"
-
-    def _dump(self, model: Any, file: IO[bytes]) -> None:
-        self._pickler(file).dump(model)
-
-    def _load(self, file: IO[bytes]) -> Any:
-        return self._unpickler(file).load()
 
     def _pickler(self, file: IO[bytes], on_buffer: Callable[..., Any] | None = None) -> Any:
         if os.getpid() != self._maker:
@@ -285,11 +281,6 @@ def _bytes_in(folder: str) -> int:
     return total
 
 
-def _whole(folder: str) -> list[str]:
-    """The files of a folder that have been written to their end."""
-    return [name for name in os.listdir(folder) if "." not in name]
-
-
 @contextmanager
 def temporary_folder() -> Iterator[str]:
     """A folder of this process alone, removed in the end; those of dead processes are removed."""
@@ -309,17 +300,16 @@ def _sweep(here: str) -> None:
     root = tempfile.gettempdir()
     for name in os.listdir(root):
         pid = name[len(here) :].partition("-")[0]
-        if name.startswith(here) and pid.isdigit() and not _is_alive(int(pid)):
+        if name.startswith(here) and pid.isdigit() and not is_alive(int(pid)):
             shutil.rmtree(os.path.join(root, name), ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process of this machine runs."""
     if os.name == "nt":  # there, signal 0 would end the process
         return True
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+    except OSError as error:  # somebody else's process may not be asked, but is there
+        return not isinstance(error, ProcessLookupError)
     return True

@@ -187,6 +187,16 @@ def test_batches_come_back_with_their_results(made):
     assert made.alone([1], ready(shout, 1)) == ["SHARED", 1]
 
 
+def listed(shared, *args):
+    return [*shared, *args]
+
+
+def test_several_shared_values(made):
+    """A list of handles arrives as the list of their values, in order."""
+    made.send([1], ready(listed, 3, shared=[made.share("a"), made.share("b")]))
+    assert list(made.receive()) == [([1], ["a", "b", 3])]
+
+
 def test_time_is_over(made):
     """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
     made.send([1], lambda: None)
