@@ -470,10 +470,10 @@ def test_the_table_of_a_journal(written, tmp_path):
     every, levels = search.all_cv_results_, search.schedule_.levels
     for i, (line, (amount, n_folds)) in enumerate(zip(lines[1:], levels, strict=False)):
         best = every["mean_test_score"][every["level"] == i].max()
-        n, n_fits = search.schedule_.candidates_at(i), search.schedule_.fits_at(i)
+        n = search.schedule_.candidates_at(i)
         cells = line.split()
-        assert cells[:6] == [f"{cell}" for cell in (i + 1, amount, n_folds, n, n_fits, 0)]
-        assert cells[7] == f"{best:.6g}"
+        assert cells[:5] == [f"{cell}" for cell in (i + 1, amount, n_folds, n, 0)]
+        assert cells[6] == f"{best:.6g}"
     assert f"{search.best_score_:.6g} on level {len(levels)}" in lines[len(levels) + 1]
     assert f"{search.best_params_['C']}" in lines[len(levels) + 1]
     assert "30 of 30" in lines[len(levels) + 2]
