@@ -23,23 +23,19 @@ CLEAR = "\033[2J\033[H"  # the screen, and back to its corner
 def table(path: str, metric: str | None = None) -> str:
     """A line for each level, the best so far, and what is left."""
     header, records = read(path)
-    outcomes = [(record.level, record.outcome) for record in records]
-    if header is None or not outcomes:
+    if header is None or next(records, None) is None:
         return f"{path}: no evaluation has finished yet"
     trials = Trials.of_journal(path, metric)
-    lines = [
-        f"level  {trials.resource_name:>14}  folds  candidates  evaluations  failed     seconds"
-        "        best"
-    ]
     better: Any = np.fmax if trials.maximize else np.fmin
-    for level, at in enumerate(sorted({level for level, _ in outcomes})):
-        amount, n_folds = trials.schedule.levels[level]
+    lines = [
+        f"level  {trials.resource_name:>14}  folds  candidates  failed     seconds        best"
+    ]
+    for level, (amount, n_folds) in enumerate(trials.schedule.levels):
         here = trials.level == level
-        known = [outcome for its, outcome in outcomes if its == at]
+        score, seconds = trials.score[here], trials.seconds[here].sum()
         lines.append(
-            f"{level + 1:>5}  {amount:>14}  {n_folds:>5}  {here.sum():>10}  {len(known):>11}"
-            f"  {sum(o.error is not None for o in known):>6}"
-            f"  {sum(o.seconds for o in known):>10.1f}  {better.reduce(trials.score[here]):>10.6g}"
+            f"{level + 1:>5}  {amount:>14}  {n_folds:>5}  {len(score):>10}"
+            f"  {np.isnan(score).sum():>6}  {seconds:>10.1f}  {better.reduce(score):>10.6g}"
         )
     best = trials.best_index
     return "\n".join(

@@ -6,7 +6,7 @@ matplotlib is imported when something is drawn, not before.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
+from math import ceil, sqrt
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 KINDS = ("scores", "schedule", "time", "parameters")
 MOST_PANELS, MOST_LABELS = 12, 8
+PANELS_SIZE = (10, 7)  # inches
 
 
 @dataclass(eq=False, repr=False)
@@ -266,8 +267,10 @@ class HalvingDisplay:
 
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r} is unknown; give {', '.join(map(repr, KINDS))}")
-        self._is_own = ax is None
-        self.ax_: Any = plt.subplots(layout="constrained")[1] if ax is None else ax
+        if ax is None:
+            size = PANELS_SIZE if kind == "parameters" else None
+            ax = plt.subplots(layout="constrained", figsize=size)[1]
+        self.ax_: Any = ax
         self.figure_: Any = self.ax_.figure
         self.lines_: list[Any] = []
         self.panels_: list[Any] = []
@@ -300,7 +303,7 @@ class HalvingDisplay:
                 f"{trials.resource_name}\n"
                 f"rank correlation from level to level (of so many): {ranks}"
             )
-        self._score_axis(self.ax_, y, np.nan_to_num(trials.score_std[trials.best_index]))
+        self._score_axis(self.ax_, y)
         self._legend(self.ax_, y)
 
     def _draw_winner(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -342,29 +345,24 @@ class HalvingDisplay:
         until = [*end[at_top], end[-1]]  # the last one holds to the end of the search
         style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
         self._line(until, [*best, best[-1]], "best so far", **style)
-        levels = self.trials.level
-        ends = [0, *(end[levels == level].max() for level in np.unique(levels))]
-        for start, stop in list(pairwise(ends))[::2]:
-            self.ax_.axvspan(start, stop, color="0.5", alpha=0.1, lw=0, zorder=0)
         self.ax_.set_xlim(0, 1.02 * end[-1])
         self.ax_.set_xlabel("seconds of fitting and scoring, all levels")
         self._score_axis(self.ax_, y)
         self._legend(self.ax_, y)
 
     def _draw_parameters(self) -> None:
-        last, places = self.trials.last(), self.trials.places()
+        last, standing = self.trials.last(), self.trials.standing()
         every = {name: self.trials.values(name) for name in self.trials.names()}
-        explained = {name: v.explained(places) for name, v in every.items() if v.vary}
+        explained = {name: v.explained(standing) for name, v in every.items() if v.vary}
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")
         shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
-        n_columns = min(4, len(shown)) if len(shown) != 6 else 3
-        n_rows = -(-len(shown) // n_columns)
-        if self._is_own:
-            self.figure_.set_size_inches(max(5, 2.6 * n_columns), 1 + 2.2 * n_rows)
+        n_columns = ceil(sqrt(len(shown)))
+        n_rows = ceil(len(shown) / n_columns)
         self.ax_.set_axis_off()
+        # The first row is for the legend alone.
         grid = self.ax_.get_subplotspec().subgridspec(
-            n_rows + 1, n_columns, height_ratios=[0.1, *[1] * n_rows]
+            n_rows + 1, n_columns, height_ratios=[0.01, *[1] * n_rows]
         )
         y = self._near()
         for i, name in enumerate(shown):
@@ -391,10 +389,9 @@ class HalvingDisplay:
         x = values.x
         if values.labels is not None:
             x = x + 0.6 * self._jitter(values.rows)
-            step = -(-len(values.labels) // MOST_LABELS)
+            step = ceil(len(values.labels) / MOST_LABELS)
             texts = [text if len(text) < 14 else text[:12] + "…" for text in values.labels[::step]]
-            tilted = {"rotation": 30, "ha": "right"} if sum(map(len, texts)) > 20 else {}
-            panel.set_xticks(range(0, len(values.labels), step), texts, **tilted)
+            panel.set_xticks(range(0, len(values.labels), step), texts, rotation=30, ha="right")
         elif values.is_log:
             panel.set_xscale("log")
         for level in range(len(self.trials.schedule.levels)):
@@ -460,14 +457,10 @@ class HalvingDisplay:
         fence = max(bad + 3 * (bad - good), loss[self.trials.best_index]) if bad > good else np.inf
         return np.where(np.isfinite(loss) & (loss <= fence), self.trials.score, np.nan)
 
-    def _score_axis(self, ax: Any, shown: np.ndarray, bar: float = 0.0) -> None:
-        """Named, and with room for what is shown and for the winner's bar."""
+    def _score_axis(self, ax: Any, shown: np.ndarray) -> None:
         known = shown[np.isfinite(shown)]
-        if (crowded := _crowded(known, self.trials.maximize)) is not None:
-            ends = np.append(
-                known, self.trials.score[self.trials.best_index] + bar * np.array([-1, 1])
-            )
-            _spread(ax, ends, *crowded, 1 if self.trials.maximize else -1)
+        if len(known) and (crowded := _crowded(known, self.trials.maximize)):
+            _spread(ax, *crowded)
         ax.set_ylabel(self.trials.score_name)
         ax.grid(axis="y", alpha=0.3)
 
@@ -482,41 +475,31 @@ class HalvingDisplay:
 
 
 def _crowded(scores: np.ndarray, maximize: bool) -> tuple[float, float] | None:
-    """The bound that the better half of the scores crowd against, and the distance from it of the
-    closest that is not on it; None if they do not crowd."""
+    """The bound that the better half of the scores crowd against, 1 or 0, and the distance from it
+    of the closest that is not on it; None if they do not crowd."""
     bound = float(maximize and bool((scores > 0).any()))
     gaps = bound - scores if maximize else scores
-    if not (gaps > 0).any() or gaps.min() < 0:
+    best, half, worst = np.quantile(gaps, [0, 0.5, 1])
+    if best < 0 or half - best >= 0.25 * (worst - best):
         return None
-    closest = gaps[gaps > 0].min()
-    ends = np.quantile(gaps, [0, 0.5, 1])
-    shares = [
-        (half - best) / (worst - best) if worst > best else 1
-        for best, half, worst in (ends, np.log(np.maximum(ends, closest / 2)))
-    ]
-    return (bound, closest) if shares[0] < 0.25 and shares[1] > 2 * shares[0] else None
+    return bound, gaps[gaps > 0].min()
 
 
-def _spread(ax: Any, scores: np.ndarray, bound: float, closest: float, sign: int) -> None:
-    """An axis that is logarithmic in the distance from a bound, and linear closer to the bound than
-    the closest score; its ticks say the scores."""
+def _spread(ax: Any, bound: float, closest: float) -> None:
+    """An axis that is logarithmic in the distance from a bound, and linear where scores are nearer
+    to it than the closest one; its ticks say the scores."""
+    from matplotlib.ticker import AsinhLocator
 
     def forward(score: np.ndarray) -> np.ndarray:
-        gap = sign * (bound - score) / closest
-        return -sign * np.where(gap > 1, np.log(np.maximum(gap, 1)), gap - 1)
+        return np.arcsinh((score - bound) / closest)
 
     def inverse(place: np.ndarray) -> np.ndarray:
-        gap = -sign * place
-        return bound - sign * closest * np.where(gap > 0, np.exp(np.maximum(gap, 0)), gap + 1)
+        return bound + closest * np.sinh(place)
 
     ax.set_yscale("function", functions=(forward, inverse))
-    ends = forward(np.array([scores.min(), scores.max()]))
-    low, high = inverse(ends + 0.06 * (ends[1] - ends[0]) * np.array([-1, 1]))
-    ax.set_ylim(low, high)
-    first, last = np.log10([closest, max(abs(bound - low), abs(bound - high))])
-    powers = 10.0 ** np.arange(np.floor(first), last + 1)
-    gaps = [0, *np.outer(powers, [1, 2, 5] if last - first < 3 else [1]).ravel()]
-    ticks = bound - sign * np.array(gaps)
+    ax.autoscale_view(scalex=False)
+    low, high = ax.get_ylim()
+    locator = AsinhLocator(closest, numticks=7, base=0)  # base=0: ticks of one digit
+    ticks = bound + np.array(locator.tick_values(low - bound, high - bound))
     ticks = ticks[(low <= ticks) & (ticks <= high)]
     ax.set_yticks(ticks, [f"{tick:.7g}" for tick in ticks])
-    ax.minorticks_off()

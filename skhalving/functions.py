@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from traceback import format_exc
@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
-from sklearn.utils import check_random_state
 
 from skhalving import schedule as schedules
 from skhalving import space as spaces
@@ -228,19 +227,19 @@ def successive_halving(
             f"the schedule has {plan.n_candidates} candidates, and there are "
             f"{len(configurations)} configurations; make them equal, or name a rule"
         )
-    with _opened(journal) as book:
-        search = _Search(
-            objective,
-            stateful,
-            maximize,
-            n_jobs,
-            verbose,
-            starting_points or [],
-            book,
-            max_time,
-            on_result,
-        )
-        return search.run(configurations, plan, 0)
+    return _search(
+        objective,
+        lambda rng: (configurations, plan),
+        0,
+        maximize=maximize,
+        stateful=stateful,
+        starting_points=starting_points,
+        journal=journal,
+        max_time=max_time,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        on_result=on_result,
+    )
 
 
 def hyperband(
@@ -369,33 +368,26 @@ def hyperband(
     wanted = None if n_candidates == "auto" else int(n_candidates)
     levels = schedules.ladder(max_resources, min_resources, factor)
     rule = schedules.rule_for(schedule, schedules.RULES, levels, factor)
-    with _opened(journal) as book:
-        rng, seed = check_random_state(random_state), 0
-        if book is not None:
-            seed = spaces.frozen_seed(random_state, book.seed)
-            rng = np.random.RandomState(seed)
-        configurations: list[Any]
-        if callable(space):
-            plan = rule(wanted)
-            configurations = [space(rng) for _ in range(plan.n_candidates)]
-        else:
-            configurations, plan = spaces.fill(rule, space, wanted, rng)
-        search = _Search(
-            objective,
-            stateful,
-            maximize,
-            n_jobs,
-            verbose,
-            starting_points or [],
-            book,
-            max_time,
-            on_result,
-        )
-        return search.run(configurations, plan, seed)
 
+    def draw(rng: np.random.RandomState) -> tuple[list[Any], Schedule]:
+        if not callable(space):
+            return spaces.fill(rule, space, wanted, rng)
+        plan = rule(wanted)
+        return [space(rng) for _ in range(plan.n_candidates)], plan
 
-def _opened(path: Any) -> AbstractContextManager[Journal | None]:
-    return nullcontext() if path is None else closing(Journal(path))
+    return _search(
+        objective,
+        draw,
+        random_state,
+        maximize=maximize,
+        stateful=stateful,
+        starting_points=starting_points,
+        journal=journal,
+        max_time=max_time,
+        n_jobs=n_jobs,
+        verbose=verbose,
+        on_result=on_result,
+    )
 
 
 @dataclass(frozen=True)
@@ -442,14 +434,13 @@ def _number(value: Any, configuration: Any) -> float:
 class _Calls:
     """Calls of the objective: one for each trial."""
 
-    schedule: Schedule
+    race: Race
     evaluate: _Evaluate
     configurations: list[Any]
     sign: int
 
     def tasks(self, trial: Trial) -> list[Task]:
-        rung = self.schedule.rung(trial.bracket, trial.level)
-        return [Task(trial.candidate, 0, rung.n_resources)]
+        return [Task(trial.candidate, 0, self.race.rung(trial).n_resources)]
 
     def evaluation(self, task: Task) -> Evaluation:
         return Evaluation(self.evaluate, (self.configurations[task.candidate],))
@@ -463,102 +454,103 @@ class _Calls:
     def is_late(self, task: Task) -> bool:
         return False
 
+    def trials(self) -> list[Trial]:
+        """The trials told so far, level by level."""
+        return sorted(self.race.scores)
 
-@dataclass(frozen=True)
-class _Search:
-    """What the two functions share: a race of configurations."""
-
-    objective: Callable[..., Any]
-    stateful: bool
-    maximize: bool
-    n_jobs: int | None
-    verbose: int
-    starting_points: Sequence[Any]
-    journal: Journal | None
-    max_time: Any
-    on_result: Callable[[dict[str, Any]], object] | None
-
-    def run(self, configurations: list[Any], schedule: Schedule, seed: int) -> Result:
-        pace, sign = Pace(seconds_of(self.max_time)), 1 if self.maximize else -1
-        first = len(schedule) if self.starting_points else None
-        if self.journal is not None:
-            self.journal.begin(seed, self._fingerprint(configurations, schedule))
-        configurations, schedule = spaces.with_starting_points(
-            configurations, schedule, list(self.starting_points)
-        )
-        race = Race(schedule, first)
-        with temporary_folder() as folder:
-            store, numbers = Store(folder), range(len(configurations))
-            watchers: list[Watcher] = [Cleaner(store, schedule.levels, numbers)]
-            known: dict[Task, Outcome] = {}
-            if self.journal is not None:
-                watchers.append(recorder := Recorder(self.journal, configurations, numbers))
-                known = recorder.known
-            if self.verbose > 0:
-                watchers.append(Log(race, pace, "resource", sign))
-            if self.on_result is not None:  # last: what it raises costs nobody what they know
-                watchers.append(OnResult(self.on_result, configurations, race, pace, sign))
-            top = schedule.levels[-1].n_resources
-            evaluate = _Evaluate(self.objective, self.stateful, top, store)
-            work = _Calls(schedule, evaluate, configurations, sign)
-            try:
-                whole = run(race, work, known, watchers, pace, n_jobs=self.n_jobs)
-            except KeyboardInterrupt as stop:
-                found = _result(race, known, configurations, sign)
-                stop.partial = found  # type: ignore[attr-defined]
-                raise
-        if not whole:
-            warnings.warn(time_over(self.max_time, race, "resource"), UserWarning, stacklevel=3)
-        evaluated = {task for trial in race.scores for task in work.tasks(trial)}
-        _warn_or_raise_about([known[task] for task in sorted(evaluated)])
-        found = _result(race, known, configurations, sign)
-        assert found is not None  # some evaluation has a score
-        return found
-
-    def _fingerprint(self, configurations: list[Any], schedule: Schedule) -> dict[str, Any]:
-        """All that scores depend on, and what of the schedule may not change under them."""
-        return {
-            **versions(self.objective, configurations),
-            "objective": stable(self.objective),
-            "stateful": self.stateful,
-            "maximize": self.maximize,
-            "levels": [list(level) for level in schedule.levels],
-            "n_candidates": len(configurations),
-        }
+    def outcomes(self, known: Mapping[Task, Outcome]) -> list[Outcome]:
+        """Of each of them."""
+        return [known[task] for trial in self.trials() for task in self.tasks(trial)]
 
 
-def _result(
-    race: Race, known: dict[Task, Outcome], configurations: list[Any], sign: int
-) -> Result | None:
-    """From the trials told so far; None if none of them has a score."""
-    trials = sorted(race.scores)
-    scores = np.array([sign * race.scores[trial] for trial in trials])
-    amounts = [race.rung(trial).n_resources for trial in trials]
-    outcomes = [known[Task(t.candidate, 0, a)] for t, a in zip(trials, amounts, strict=True)]
-    history = {
-        "bracket": np.array([trial.bracket for trial in trials]),
-        "iter": np.array([race.schedule.iter(t.bracket, t.level) for t in trials]),
-        "candidate": np.array([trial.candidate for trial in trials]),
-        "n_resources": np.array(amounts),
-        "score": scores,
-        "seconds": np.array([outcome.fit_time for outcome in outcomes]),
+def _search(
+    objective: Callable[..., Any],
+    draw: Callable[[np.random.RandomState], tuple[list[Any], Schedule]],
+    random_state: Any,
+    *,
+    maximize: bool,
+    stateful: bool,
+    starting_points: Sequence[Any] | None,
+    journal: str | os.PathLike[str] | None,
+    max_time: float | timedelta | None,
+    n_jobs: int | None,
+    verbose: int,
+    on_result: Callable[[dict[str, Any]], object] | None,
+) -> Result:
+    """What the two functions share: a race of the configurations that are drawn."""
+    pace, sign = Pace(seconds_of(max_time)), 1 if maximize else -1
+    with ExitStack() as stack:
+        book = None if journal is None else stack.enter_context(closing(Journal(journal)))
+        seed = spaces.frozen_seed(random_state, None if book is None else book.seed)
+        configurations, plan = draw(np.random.RandomState(seed))
+        if book is not None:
+            book.begin(seed, _fingerprint(objective, stateful, maximize, configurations, plan))
+        points = list(starting_points or [])
+        first = len(plan) if points else None
+        configurations, plan = spaces.with_starting_points(configurations, plan, points)
+        race, numbers = Race(plan, first), range(len(configurations))
+        store = Store(stack.enter_context(temporary_folder()))
+        evaluate = _Evaluate(objective, stateful, max(plan.levels).n_resources, store)
+        work = _Calls(race, evaluate, configurations, sign)
+        watchers: list[Watcher] = [Cleaner(store, plan.levels, numbers)]
+        known: dict[Task, Outcome] = {}
+        if book is not None:
+            watchers.append(recorder := Recorder(book, configurations, numbers))
+            known = recorder.known
+        if verbose > 0:
+            watchers.append(Log(race, pace, "resource", sign))
+        if on_result is not None:  # last: what it raises costs nobody what they know
+            watchers.append(OnResult(on_result, configurations, race, pace, sign))
+        try:
+            whole = run(race, work, known, watchers, pace, n_jobs=n_jobs)
+        except KeyboardInterrupt as stop:
+            stop.partial = _result(work, known)  # type: ignore[attr-defined]
+            raise
+    if not whole:
+        warnings.warn(time_over(max_time, race, "resource"), UserWarning, stacklevel=3)
+    _warn_or_raise_about(work.outcomes(known))
+    found = _result(work, known)
+    assert found is not None  # some evaluation has a score
+    return found
+
+
+def _fingerprint(
+    objective: Any, stateful: bool, maximize: bool, configurations: list[Any], plan: Schedule
+) -> dict[str, Any]:
+    """All that scores depend on, and what of the schedule may not change under them."""
+    return {
+        **versions(objective, configurations),
+        "objective": stable(objective),
+        "stateful": stateful,
+        "maximize": maximize,
+        "levels": [list(level) for level in plan.levels],
+        "n_candidates": len(configurations),
     }
-    ranked = [
-        (-trial.level, -race.scores[trial], i)
-        for i, trial in enumerate(trials)
-        if not np.isnan(scores[i])
-    ]
-    if not ranked:
+
+
+def _result(work: _Calls, known: Mapping[Task, Outcome]) -> Result | None:
+    """From the trials told so far; None if none of them has a score."""
+    race, trials = work.race, work.trials()
+    scored = [trial for trial in trials if not np.isnan(race.scores[trial])]
+    if not scored:
         return None
-    best = min(ranked)[-1]
+    best = min(scored, key=lambda trial: (-trial.level, -race.scores[trial]))
+    columns = {
+        "bracket": [trial.bracket for trial in trials],
+        "iter": [race.schedule.iter(trial.bracket, trial.level) for trial in trials],
+        "candidate": [trial.candidate for trial in trials],
+        "n_resources": [race.rung(trial).n_resources for trial in trials],
+        "score": [work.sign * race.scores[trial] for trial in trials],
+        "seconds": [outcome.fit_time for outcome in work.outcomes(known)],
+    }
     return Result(
-        best_configuration=configurations[trials[best].candidate],
-        best_score=float(scores[best]),
-        best_resource=amounts[best],
-        maximize=sign > 0,
+        best_configuration=work.configurations[best.candidate],
+        best_score=work.sign * race.scores[best],
+        best_resource=race.rung(best).n_resources,
+        maximize=work.sign > 0,
         schedule=race.schedule,
-        history=history,
-        configurations=configurations,
+        history={name: np.array(column) for name, column in columns.items()},
+        configurations=work.configurations,
     )
 
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Protocol
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
@@ -71,36 +72,6 @@ class Cuts:
         return rows, Cuts({fold: within}, {})
 
 
-class Resource(Protocol):
-    """What an amount means."""
-
-    name: str
-
-    def least(self, n_splits: int) -> int:
-        """The lowest amount that ``min_resources="auto"`` may come to."""
-
-    def most(self, wanted: int | str) -> int:
-        """The amount of full resource: what ``max_resources`` asks for, checked."""
-
-    def cuts(
-        self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int
-    ) -> Cuts:
-        """The rows of each fold at each level. ``order`` has the folds in the order in which levels
-        use them."""
-
-    def params(self, amount: int) -> dict[str, Any]:
-        """What an amount adds to a configuration."""
-
-
-def resource_of(
-    name: str, estimator: Any, n_samples: int, labels: np.ndarray | None, newest_first: bool
-) -> Resource:
-    """The resource that a search names."""
-    if name == Rows.name:
-        return Rows(n_samples, labels, newest_first)
-    return Parameter(name, estimator)
-
-
 def in_half(indices: Any) -> Any:
     """Row indices as int32, which takes half the memory, if they are int64 and fit; else
     unchanged."""
@@ -155,11 +126,13 @@ class Rows:
         self._n_samples, self._labels, self._newest_first = n_samples, labels, newest_first
 
     def least(self, n_splits: int) -> int:
+        """The lowest amount that ``min_resources="auto"`` may come to."""
         # Two rows of every class for each fold, as scikit-learn's halving has it.
         n_classes = 1 if self._labels is None else len(np.unique(self._labels))
         return 2 * n_splits * n_classes
 
     def most(self, wanted: int | str) -> int:
+        """The amount of full resource: what ``max_resources`` asks for, checked."""
         if wanted == "auto":
             return self._n_samples
         if int(wanted) > self._n_samples:
@@ -170,11 +143,14 @@ class Rows:
         return int(wanted)
 
     def params(self, amount: int) -> dict[str, Any]:
+        """What an amount adds to a configuration: nothing."""
         return {}
 
     def cuts(
         self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int = 0
     ) -> Cuts:
+        """The rows of each fold at each level. ``order`` has the folds in the order in which levels
+        use them."""
         n_folds = {
             level.n_resources: level.n_folds
             for level in levels
@@ -184,15 +160,14 @@ class Rows:
         cut: dict[tuple[int, int], Split] = {}
         for fold in order[: max(n_folds.values(), default=0)]:
             rng = np.random.RandomState([seed, fold])
-            train, test = (np.asarray(part) for part in splits[fold])
-            n_classes = 1 if classes is None else len(np.unique(classes[train]))
-            prefixes = []
-            for part, least in ((train, n_classes), (test, min(LEAST_TEST_ROWS, len(test)))):
-                in_order = self._in_order(part, classes, rng)
-                sizes = [max(least, a * len(part) // self._n_samples) for a in n_folds]
-                prefixes.append([np.sort(in_order[:size]) for size in sizes])
-            for amount, *both in zip(n_folds, *prefixes, strict=True):
-                cut[fold, amount] = both[0], both[1]
+            train, test = (self._in_order(np.asarray(p), classes, rng) for p in splits[fold])
+            least_train = 1 if classes is None else len(np.unique(classes[train]))
+            least_test = min(LEAST_TEST_ROWS, len(test))
+            for amount in n_folds:
+                cut[fold, amount] = (
+                    np.sort(train[: max(least_train, amount * len(train) // self._n_samples)]),
+                    np.sort(test[: max(least_test, amount * len(test) // self._n_samples)]),
+                )
         return Cuts(splits, cut, FEW * self._n_samples)
 
     def _in_order(
@@ -232,17 +207,20 @@ class Parameter:
                 f"resource={name!r} is neither 'n_samples' nor a parameter of the estimator; "
                 + (f"did you mean {' or '.join(map(repr, near))}?" if near else "see get_params()")
             )
-        self._value = params[name]
-        if self._value is not None and not _is_whole(self._value):
+        self._value = value = params[name]
+        is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+        if value is not None and not is_whole:
             raise ValueError(
-                f"the estimator has {name}={self._value!r}, which cannot be a resource: amounts "
+                f"the estimator has {name}={value!r}, which cannot be a resource: amounts "
                 f"are whole numbers; set {name} to an integer, or take another resource"
             )
 
     def least(self, n_splits: int) -> int:
+        """The lowest amount that ``min_resources="auto"`` may come to."""
         return 1
 
     def most(self, wanted: int | str) -> int:
+        """The amount of full resource: what ``max_resources`` asks for, or the parameter's own."""
         if wanted != "auto":
             return int(wanted)
         if self._value is None or self._value < 1:
@@ -255,11 +233,21 @@ class Parameter:
     def cuts(
         self, splits: Sequence[Split], levels: Sequence[Level], order: Sequence[int], seed: int = 0
     ) -> Cuts:
+        """Every fold is whole on every level."""
         return Cuts(splits, {})
 
     def params(self, amount: int) -> dict[str, Any]:
+        """What an amount adds to a configuration: the parameter's value."""
         return {self.name: amount}
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+Resource = Rows | Parameter
+
+
+def resource_of(
+    name: str, estimator: Any, n_samples: int, labels: np.ndarray | None, newest_first: bool
+) -> Resource:
+    """The resource that a search names."""
+    if name == Rows.name:
+        return Rows(n_samples, labels, newest_first)
+    return Parameter(name, estimator)

@@ -71,12 +71,9 @@ def all_cv_results(
         results["mean_n_iter"], _ = _mean_and_std(outcomes, counts)
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)
-    for metric in _names(outcomes, lambda o: o.scores):
-        _add_scores(results, outcomes, n_splits, "test", metric, lambda o: o.scores, error_score)
-    for metric in _names(outcomes, lambda o: o.train_scores or {}):
-        _add_scores(
-            results, outcomes, n_splits, "train", metric, lambda o: o.train_scores, error_score
-        )
+    for kind, scores in (("test", attrgetter("scores")), ("train", attrgetter("train_scores"))):
+        for metric in _names(outcomes, scores):
+            _add_scores(results, outcomes, n_splits, kind, metric, scores, error_score)
     return results
 
 

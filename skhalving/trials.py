@@ -21,9 +21,9 @@ from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skhalving.functions import readable
-from skhalving.journal import Header, Record, read
+from skhalving.journal import Record, read
+from skhalving.race import Trial
 from skhalving.schedule import Bracket, Level, Schedule
-from skhalving.task import Outcome
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -48,8 +48,8 @@ class Trials:
     seconds : ndarray of shape (n_trials,)
         What the trial cost, without anything that was kept from the rung before.
 
-    best_index : int
-        The winner's trial on its last rung.
+    best_index : int or None, default=None
+        The winner's trial on its last rung. None: the best on the highest level that has a score.
 
     maximize : bool
         Whether a higher score is better.
@@ -69,19 +69,23 @@ class Trials:
     score: np.ndarray
     score_std: np.ndarray
     seconds: np.ndarray
-    best_index: int
+    best_index: Any = None
     maximize: bool = True
     score_name: str = "score"
     resource_name: str = "resource"
+
+    def __post_init__(self) -> None:
+        if self.best_index is None:
+            self.best_index = np.where(np.isnan(self.score), -1, self.standing()).argmax()
 
     @classmethod
     def of(cls, search: Any, metric: str | None = None) -> Self:
         """Of any of these: a journal's path, what a plain function returned, a fitted search."""
         if isinstance(search, (str, os.PathLike)):
             return cls.of_journal(search, metric)
-        return (
-            cls.of_result(search) if hasattr(search, "history") else cls.of_search(search, metric)
-        )
+        if hasattr(search, "history"):
+            return cls.of_result(search)
+        return cls.of_search(search, metric)
 
     @classmethod
     def of_search(cls, search: Any, metric: str | None = None) -> Self:
@@ -92,8 +96,10 @@ class Trials:
                 f"{type(search).__name__} has no rungs to draw; give a fitted HyperbandSearchCV or "
                 "SuccessiveHalvingSearchCV"
             )
-        metric = _metric(search, metric)
         results, at_top = search.all_cv_results_, search.cv_results_
+        prefix = "mean_test_"
+        known = [name.removeprefix(prefix) for name in at_top if name.startswith(prefix)]
+        metric = _metric(metric, known, "the results of this search", search.refit)
         # Rows come level by level, so those of the highest are the last.
         first = len(results["params"]) - len(at_top["params"])
         best = getattr(search, "best_index_", at_top[f"rank_test_{metric}"].argmin())
@@ -115,51 +121,59 @@ class Trials:
     @classmethod
     def of_result(cls, result: Any) -> Self:
         """Of what a plain function returned."""
-        history, at_best = result.history, result.history["n_resources"] == result.best_resource
-        n_rungs = np.array([len(bracket.rungs) for bracket in result.schedule])
-        below = len(result.schedule.levels) - n_rungs[history["bracket"]]
+        history, score = result.history, result.history["score"]
+        amounts = [amount for amount, _ in result.schedule.levels]  # rising, as there is one fold
         tried = [result.configurations[candidate] for candidate in history["candidate"]]
         return cls(
             schedule=result.schedule,
-            **{name: history[name] for name in ("bracket", "candidate")},
-            level=history["iter"] + below,
+            bracket=history["bracket"],
+            level=np.searchsorted(amounts, history["n_resources"]),
+            candidate=history["candidate"],
             params=[c if isinstance(c, Mapping) else {"configuration": c} for c in tried],
-            score=history["score"],
-            score_std=np.zeros(len(history["score"])),
+            score=score,
+            score_std=np.zeros(len(score)),
             seconds=history["seconds"],
-            best_index=(at_best & (history["score"] == result.best_score)).argmax(),
             maximize=result.maximize,
         )
 
     @classmethod
     def of_journal(cls, path: Any, metric: str | None = None) -> Self:
         """Of what a journal knows by now; brackets are as large as it has seen them."""
-        header, rows, outcomes = _read(path)
-        names = [name for pairs in outcomes for _, o in pairs for name in o.scores] or ["score"]
-        if metric is not None and metric not in names:
-            raise ValueError(f"metric={metric!r} is not in {path}; give one of {sorted({*names})}")
-        metric = metric or names[0]
-        scores = [[o.scores.get(metric, np.nan) for _, o in pairs] for pairs in outcomes]
-        score = np.array([np.mean(folds) for folds in scores])
-        level = np.unique([row.level for row in rows], return_inverse=True)[1]
-        maximize = bool(header.search.get("maximize", True))
-        good = score if maximize else -score
+        header, records = read(path)
+        last: dict[Trial, Record] = {}
+        by_fold: defaultdict[tuple[int, int], dict[int, Record]] = defaultdict(dict)
+        for record in records:
+            last[Trial(record.level, record.bracket, record.candidate)] = record
+            by_fold[record.candidate, record.amount][record.fold] = record
+        if header is None or not last:
+            raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
+        rows = [last[trial] for trial in sorted(last)]
+        # A fold that was scored with the same amount on a level below is kept.
+        folds = [
+            [fold for fold in by_fold[r.candidate, r.amount].values() if fold.level <= r.level]
+            for r in rows
+        ]
+        known = dict.fromkeys(n for its in folds for fold in its for n in fold.outcome.scores)
+        metric = _metric(metric, list(known) or ["score"], path)
+        scores = [[fold.outcome.scores.get(metric, np.nan) for fold in its] for its in folds]
+        bracket = np.array([r.bracket for r in rows])
+        level = np.unique([r.level for r in rows], return_inverse=True)[1]
+        reached = [(r.amount, len(its)) for r, its in zip(rows, folds, strict=True)]
         return cls(
-            schedule=_seen(rows, level, [len(pairs) for pairs in outcomes]),
-            bracket=np.array([r.bracket for r in rows]),
+            schedule=_seen(bracket, level, reached),
+            bracket=bracket,
             level=level,
             candidate=np.array([r.candidate for r in rows]),
             params=[r.params for r in rows],
-            score=score,
-            score_std=np.array([np.std(folds) for folds in scores]),
+            score=np.array([np.mean(its) for its in scores]),
+            score_std=np.array([np.std(its) for its in scores]),
             seconds=np.array(
                 [
-                    sum(o.seconds for its, o in pairs if its == row.level)
-                    for row, pairs in zip(rows, outcomes, strict=True)
+                    sum(fold.outcome.seconds for fold in its if fold.level == r.level)
+                    for r, its in zip(rows, folds, strict=True)
                 ]
             ),
-            best_index=max(range(len(rows)), key=lambda i: (good[i] == good[i], level[i], good[i])),
-            maximize=maximize,
+            maximize=bool(header.search.get("maximize", True)),
             score_name=metric,
             resource_name=header.search.get("resource", "resource"),
         )
@@ -169,25 +183,22 @@ class Trials:
         order = np.lexsort((self.level, self.candidate))
         return order[np.append(np.diff(self.candidate[order]) > 0, True)]
 
-    def places(self) -> np.ndarray:
-        """How well the candidates of ``last`` did: ranks from 1, the level reached counting first,
-        and a failed trial behind all others of its level."""
-        last = self.last()
-        good = self.score[last] if self.maximize else -self.score[last]
-        within = rankdata(np.where(np.isnan(good), -np.inf, good))
-        return rankdata(self.level[last] * (len(last) + 1) + within)
+    def standing(self) -> np.ndarray:
+        """A number for each trial, the larger the better: the level counts first, then the score; a
+        failed trial is behind all others of its level."""
+        good = self.score if self.maximize else -self.score
+        return self.level * len(good) + rankdata(np.where(np.isnan(good), -inf, good))
 
     def values(self, name: str) -> Values:
         """The values of a parameter, of those candidates that have it."""
-        last = self.last()
-        has = np.array([name in self.params[row] for row in last])
-        given = [self.params[row][name] for row in last[has]]
-        if all(_is_number(value) for value in given):
-            return Values(name, last[has], has, np.array(given, dtype=float), None)
+        rows = np.array([row for row in self.last() if name in self.params[row]])
+        given = [self.params[row][name] for row in rows]
+        if all(map(_is_number, given)):
+            return Values(name, rows, np.array(given, dtype=float), None)
         texts = [readable(value) for value in given]
         of = dict(zip(texts, given, strict=True))  # numbers by size, then all others
         labels = sorted(of, key=lambda text: (of[text] if _is_number(of[text]) else inf, text))
-        return Values(name, last[has], has, np.array([*map(labels.index, texts)], float), labels)
+        return Values(name, rows, np.array([*map(labels.index, texts)], float), labels)
 
     def names(self) -> list[str]:
         """The parameters, in the order in which they come up."""
@@ -205,9 +216,6 @@ class Values:
     rows : ndarray of shape (n,)
         Into the table: where the candidates that have the parameter came last.
 
-    has : ndarray of shape (n_candidates,)
-        Which candidates they are, in the order of ``last``.
-
     x : ndarray of shape (n,)
         The number, or the position of the label.
 
@@ -217,7 +225,6 @@ class Values:
 
     name: str
     rows: np.ndarray
-    has: np.ndarray
     x: np.ndarray
     labels: list[str] | None
 
@@ -233,31 +240,32 @@ class Values:
 
     @property
     def is_log(self) -> bool:
-        """Whether they spread more evenly on a logarithmic axis, over a decade and a half at least.
-        What they were drawn from is not always known: a journal does not hold it."""
+        """Whether they look as if drawn log-uniformly over a decade and a half at least.
+
+        A journal does not hold what they were drawn from. Half of a uniform sample lies below half
+        of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
+        """
         if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
             return False
+        return bool(np.median(self.x) < 0.3 * self.x.max())
 
-        def off_centre(x: np.ndarray) -> Any:
-            low, half, high = np.quantile(x, [0, 0.5, 1])
-            return abs(2 * half - low - high) / (high - low)
-
-        return bool(off_centre(np.log(self.x)) < off_centre(self.x))
-
-    def explained(self, places: np.ndarray) -> float:
-        """The share of the variance of the candidates' places that lies between its values, in five
+    def explained(self, standing: np.ndarray) -> float:
+        """The share of the variance of the candidates' ranks that lies between the values, in five
         groups of equal size where there are more; 0 where chance gives as much (Kelley's epsilon
-        squared)."""
-        place, x = places[self.has], self.x
+        squared).
+
+        ``standing`` has a number for each trial of the table, the larger the better.
+        """
+        rank, x = rankdata(standing[self.rows]), self.x
         if self.labels is None and len(np.unique(x)) > 5:
             x = np.searchsorted(np.quantile(x, [0.2, 0.4, 0.6, 0.8]), x)
         group = np.unique(x, return_inverse=True)[1]
-        n, n_groups = len(place), group.max() + 1
-        mean = np.bincount(group, place) / np.bincount(group)
-        total = ((place - place.mean()) ** 2).sum()
+        n, n_groups = len(rank), group.max() + 1
+        mean = np.bincount(group, rank) / np.bincount(group)
+        total = ((rank - rank.mean()) ** 2).sum()
         if n <= n_groups or total == 0:
             return 0.0
-        within = ((place - mean[group]) ** 2).sum()
+        within = ((rank - mean[group]) ** 2).sum()
         return max(0.0, float(1 - within / (n - n_groups) * (n - 1) / total))
 
 
@@ -338,16 +346,13 @@ def _spearman(pair: np.ndarray) -> np.ndarray:
         return (lower * upper).sum(-1) / spread
 
 
-def _metric(search: Any, metric: str | None) -> str:
-    """The metric asked for, or that of ``refit``, or the first."""
-    prefix = "mean_test_"
-    metrics = [name[len(prefix) :] for name in search.cv_results_ if name.startswith(prefix)]
+def _metric(metric: str | None, known: Sequence[str], where: Any, default: Any = None) -> str:
+    """The metric asked for, or the default if it is known, or the first."""
     if metric is None:
-        return search.refit if search.refit in metrics else metrics[0]
-    if metric not in metrics:
+        return default if default in known else known[0]
+    if metric not in known:
         raise ValueError(
-            f"metric={metric!r} is not in the results of this search; give one of "
-            f"{', '.join(map(repr, metrics))}"
+            f"metric={metric!r} is not in {where}; give one of {', '.join(map(repr, known))}"
         )
     return metric
 
@@ -373,48 +378,18 @@ def _seconds(results: Mapping[str, Any]) -> np.ndarray:
     return seconds
 
 
-def _read(path: Any) -> tuple[Header, list[Record], list[list[tuple[int, Outcome]]]]:
-    """The header, the last record of each trial, and its folds' levels and outcomes: one that was
-    scored with the same amount on the level below is kept."""
-    header, records = read(path)
-    last: dict[tuple[int, int, int], Record] = {}
-    folds: defaultdict[tuple[int, int], dict[int, tuple[int, Outcome]]] = defaultdict(dict)
-    for record in records:
-        last[record.level, record.bracket, record.candidate] = record
-        folds[record.candidate, record.amount][record.fold] = record.level, record.outcome
-    if header is None or not last:
-        raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
-    rows = [last[key] for key in sorted(last)]
-    known = [folds[row.candidate, row.amount].values() for row in rows]
-    return (
-        header,
-        rows,
-        [
-            [(level, outcome) for level, outcome in pairs if level <= row.level]
-            for row, pairs in zip(rows, known, strict=True)
-        ],
-    )
-
-
-def _seen(rows: Sequence[Record], level: np.ndarray, n_folds: Sequence[int]) -> Schedule:
-    """The brackets as far as they have come; one of each at least will get to the top."""
+def _seen(bracket: np.ndarray, level: np.ndarray, reached: Sequence[tuple[int, int]]) -> Schedule:
+    """The brackets as far as they have come, from the bracket, the level and the amount and number
+    of folds of each trial; at least one candidate of each bracket will get to the top."""
     levels = [
-        Level(
-            *max(
-                (row.amount, n)
-                for row, n, its in zip(rows, n_folds, level, strict=True)
-                if its == at
-            )
-        )
-        for at in range(level.max() + 1)
+        Level(*max(its for its, at in zip(reached, level, strict=True) if at == here))
+        for here in range(level.max() + 1)
     ]
-    counts = np.zeros((1 + max(r.bracket for r in rows), len(levels)), dtype=int)
-    for row, at in zip(rows, level, strict=True):
-        counts[row.bracket, at] += 1
+    counts = np.zeros((bracket.max() + 1, len(levels)), dtype=int)
+    np.add.at(counts, (bracket, level), 1)
+    counts[:, -1] = np.maximum(counts[:, -1], 1)
     # Equal candidates share evaluations, so a rung may be seen with fewer than the one above it.
-    least = np.maximum(np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1], 1)
-    brackets = []
-    for seen, of_bracket in zip(counts, least, strict=True):
-        first = int((seen > 0).argmax()) if seen.any() else len(levels) - 1
-        brackets.append(Bracket.on(levels, *of_bracket[first:].tolist()))
+    least = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1]
+    first = (counts > 0).argmax(axis=1)
+    brackets = [Bracket.on(levels, *row[i:].tolist()) for row, i in zip(least, first, strict=True)]
     return Schedule(tuple(levels), tuple(brackets))
