@@ -10,19 +10,7 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator
 
-from skhalving import (
-    Bracket,
-    Level,
-    Schedule,
-    SuccessiveHalvingSearchCV,
-    hyperband,
-    successive_halving,
-)
-from skhalving.functions import _Calls, _Evaluate
-from skhalving.loop import run
-from skhalving.pace import Pace
-from skhalving.race import Race
-from skhalving.store import Store
+from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
 
 KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 
@@ -129,14 +117,10 @@ def test_short_tasks_go_in_batches():
         began.append(len(told))
         return configuration
 
-    class Telling(dict):
-        def __setitem__(self, task, outcome):
-            told.append(task)
-            super().__setitem__(task, outcome)
+    def tell(event):
+        told.append(event["event"])
 
-    schedule = Schedule((Level(1, 1),), (Bracket.on([Level(1, 1)], 100),))
-    work = _Calls(schedule, _Evaluate(objective, False, 1, Store("")), list(range(100)), 1)
     with joblib.parallel_config(backend="threading"):
-        run(Race(schedule), work, Telling(), [], Pace(), n_jobs=2)
+        successive_halving(objective, range(100), max_resources=1, n_jobs=2, on_result=tell)
     assert len(began) == 100
     assert len(set(began)) < 30
