@@ -431,7 +431,7 @@ ERRORS = [
     (lightgbm, {"eval_set": None}, {}, ["LGBMClassifier", 'eval_set="fold"']),
     (xgboost, {"eval_set": None}, {}, ["XGBClassifier", 'eval_set="fold"']),
     (catboost, {"eval_set": None}, {}, ["CatBoostClassifier", 'eval_set="fold"']),
-    (lambda: catboost(early_stopping_rounds=None, od_wait=9), {"eval_set": None}, {}, ["CatBoost"]),
+    (lambda: catboost(early_stopping_rounds=None, od_wait=9), {"eval_set": None}, {}, ["od_wait"]),
     (lambda: lightgbm(early_stopping_rounds=None), {}, {}, ["does not stop early"]),
     (lambda: hist(early_stopping=False), {}, {}, ["HistGradient", "set its early_stopping"]),
     (LogisticRegression, {}, {}, ["LogisticRegression", "XGBClassifier", "register_validation"]),
