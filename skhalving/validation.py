@@ -57,10 +57,10 @@ class Stopper(NamedTuple):
     alone: bool = True
     encode: Callable[[Any, Any, Any], Any] = _as_it_is
 
-    def stops(self, model: Any) -> bool:
-        """Whether its parameters ask for early stopping."""
+    def on(self, model: Any) -> list[str]:
+        """Those of its parameters that ask for early stopping."""
         params = model.get_params()
-        return any(params.get(name, value) != value for name, value in self.off.items())
+        return [name for name, value in self.off.items() if params.get(name, value) != value]
 
 
 def _pairs(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
@@ -134,12 +134,11 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
     own = {key.split("__")[-1] for key in fit_params}
     given = own & {"eval_set", "eval_X", "X_val"}
     callbacks = "callbacks" in own or getattr(model, "callbacks", None)
-    early = next(iter(stopper.off), "") if stopper else ""
     if eval_set is None:
-        if stopper and not stopper.alone and stopper.stops(model) and not given:
+        if stopper and not stopper.alone and (early := stopper.on(model)) and not given:
             raise ValueError(
-                f"{name} is to stop early ({early}) and has no rows to do that on; pass "
-                'eval_set="fold", or a fraction such as eval_set=0.2'
+                f"{name} is to stop early, by its {' and '.join(early)}, and has no rows "
+                'to do that on; pass eval_set="fold", or a fraction such as eval_set=0.2'
             )
         return
     if stopper is None:
@@ -152,10 +151,10 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
         raise ValueError(f"eval_set={eval_set!r} and {given.pop()} of fit exclude each other")
     if stopper.arguments is _of_hist and "X_val" not in signature(type(model).fit).parameters:
         raise ValueError(f"eval_set={eval_set!r} of {name} needs scikit-learn 1.7 or later")
-    if stopper.off and not (stopper.stops(model) or callbacks):
+    if stopper.off and not (stopper.on(model) or callbacks):
         raise ValueError(
-            f"eval_set={eval_set!r}, but {name} does not stop early; set its {early}, or pass "
-            "eval_set=None"
+            f"eval_set={eval_set!r}, but {name} does not stop early; set its "
+            f"{next(iter(stopper.off))}, or pass eval_set=None"
         )
 
 

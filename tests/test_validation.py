@@ -21,8 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, journal, register_validation
-from skhalving.families import FAMILIES, Family
-from skhalving.validation import STOPPERS, HoldOut
+from skhalving.validation import STOPPERS, HoldOut, trains_alone
 
 X, y = load_breast_cancer(return_X_y=True)
 rng = np.random.RandomState(0)
@@ -431,7 +430,7 @@ ERRORS = [
     (lightgbm, {"eval_set": None}, {}, ["LGBMClassifier", 'eval_set="fold"']),
     (xgboost, {"eval_set": None}, {}, ["XGBClassifier", 'eval_set="fold"']),
     (catboost, {"eval_set": None}, {}, ["CatBoostClassifier", 'eval_set="fold"']),
-    (lambda: catboost(early_stopping_rounds=None, od_wait=9), {"eval_set": None}, {}, ["CatBoost"]),
+    (lambda: catboost(early_stopping_rounds=None, od_wait=9), {"eval_set": None}, {}, ["od_wait"]),
     (lambda: lightgbm(early_stopping_rounds=None), {}, {}, ["does not stop early"]),
     (lambda: hist(early_stopping=False), {}, {}, ["HistGradient", "set its early_stopping"]),
     (LogisticRegression, {}, {}, ["LogisticRegression", "XGBClassifier", "register_validation"]),
@@ -501,6 +500,10 @@ def test_one_thing_is_routed(routing):
     assert_as_by_hand(hist, search, "boost__", columns(), WEIGHT)
 
 
-def test_families_are_untouched():
-    """What is imported here for its name only is still a family."""
-    assert all(isinstance(family, Family) for family in FAMILIES.values())
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_refit_keeps_the_maximum(library):
+    """Also where K/(K-1) times the mean is above it; and where no fold has told anything."""
+    counts = parameter(library)
+    assert trains_alone(library(), 1000.0)[counts] == MOST
+    assert trains_alone(library(), 0.2)[counts] == 1
+    assert counts not in trains_alone(library(), np.nan)
