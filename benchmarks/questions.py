@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from benchmarks import rules
 from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
-from benchmarks.rules import HEDGED, METHODS, OURS, Method
+from benchmarks.rules import HEDGED, OURS, Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
@@ -281,7 +281,7 @@ CHANGES: dict[str, Method] = {
         rules.of_rule(plans.hedged), judge_finalists=mean_of_last_two
     ),
     "three levels below 2,000 rows": rules.by(rules.short_on_few_rows),
-    "a level more, R/27": rules.by(rules.deep),
+    "a level more, R/27": rules.by(rules.on_levels(5)),
 }
 
 
@@ -306,6 +306,9 @@ def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
     return markdown(["change", *head], rows)
 
 
+FOUR_LEVELS = rules.by(rules.on_levels(4))
+
+
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     """With and without a level more, where there are more than 100,000 rows."""
     rows = []
@@ -313,7 +316,7 @@ def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
         if table.by_rows and table.n_samples > plans.MANY_ROWS:
             four, five = (
                 figures(method, table, None, n_seeds).speedup
-                for method in (METHODS[HEDGED], CHANGES["a level more, R/27"])
+                for method in (FOUR_LEVELS, CHANGES["a level more, R/27"])
             )
             rows.append([table.name, f"{table.n_samples:,}", f"{four:.2f}", f"{five:.2f}"])
     return markdown(["task", "rows", "R/9 up", "R/27 up"], rows)
@@ -331,7 +334,7 @@ def many_points(tables: Sequence[Table], n_seeds: int) -> str:
     for name, plan in plans_of.items():
         method, row = rules.by(plan), [name]
         for n in (10, 50, 150):
-            found = [figures(method, table, n, n_seeds) for table in tables]
+            found = [figures(method, t, n, n_seeds) for t in tables if len(t) >= n]
             cheaper = geometric_mean(n / f.cost.mean() for f in found)
             row.append(f"{cheaper:.1f}, {np.mean([lost_within(f, n) for f in found]):.2f}")
         rows.append(row)

@@ -89,8 +89,8 @@ HEDGED = """\
 ## Which integers?
 
 The default schedule keeps half at cuts below full resource, a third at others, at least two
-finalists, and has two brackets of equal numbers. Below, all members of that family: the mean
-speed-up, the least, and what the choice goes by, the root of their product.
+finalists, and has two brackets of equal numbers. Below, all members of that family on four levels:
+the mean speed-up, the least, and what the choice goes by, the root of their product.
 """
 
 
@@ -115,6 +115,13 @@ def quote(tables: Sequence[Table], n_seeds: int) -> str:
         f"price of {BUDGET} full evaluations its regret is {at[rules.HEDGED]:.3f} where that of "
         f"`RandomizedSearchCV` is {at[rules.RANDOM]:.3f}.**"
     )
+
+
+def where_not(tables: Sequence[Table], n_seeds: int) -> str:
+    """Where the default search is no better than random search."""
+    found = {t.name: figures(rules.METHODS[rules.HEDGED], t, None, n_seeds).speedup for t in tables}
+    below = [f"{name} ({value:.2f})" for name, value in found.items() if value < 1]
+    return "`HyperbandSearchCV()` loses on " + (", ".join(below) or "none of them") + "."
 
 
 def span(tables: Sequence[Table]) -> str:
@@ -212,6 +219,7 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
         QUALITY,
         questions.equal_quality(groups, n_seeds, rules.METHODS),
+        where_not([*tables, *older], n_seeds),
         "![Speed-up over random search, task by task](benchmarks_speedup.png)",
         COST,
         regret,
@@ -227,7 +235,7 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         "A level more at the bottom, where there are more than 100,000 rows, as a speed-up:",
         questions.many_rows([*tables, *older], n_seeds),
         "Few candidates and many: times cheaper than all of them in full, and what is lost in "
-        "standard deviations, for 10, 50 and 150 candidates:",
+        "standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many:",
         questions.many_points(tables, n_seeds),
         TASKS_TEXT,
         tasks_table(tables),
