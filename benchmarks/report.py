@@ -38,6 +38,12 @@ worst task beside it, and an interval: 95 % of the means, when the tasks are dra
 The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
 Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
 a seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
+
+`HalvingRandomSearchCV` is its rule (`min_resources="exhaust"`, all folds on every rung) over the
+same tables, so its subsamples are ours; *constant low level, then full* gives everyone R/27 and the
+best three everything (Egele et al., 2024); *early-stopping CV* is random search that gives up a
+candidate between folds, when its mean falls below the incumbent's worst fold (forgiving) or mean
+(aggressive; Bergman et al., 2024).
 """
 
 GRID = """\
