@@ -311,15 +311,18 @@ FOUR_LEVELS = rules.by(rules.on_levels(4))
 
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     """With and without a level more, where there are more than 100,000 rows."""
-    rows = []
+    found = []
     for table in tables:
         if table.by_rows and table.n_samples > plans.MANY_ROWS:
             four, five = (
                 figures(method, table, None, n_seeds).speedup
                 for method in (FOUR_LEVELS, CHANGES["a level more, R/27"])
             )
-            rows.append([table.name, f"{table.n_samples:,}", f"{four:.2f}", f"{five:.2f}"])
-    return markdown(["task", "rows", "R/9 up", "R/27 up"], rows)
+            found.append(f"{four:.2f} and {five:.2f} ({table.name}, {table.n_samples:,} rows)")
+    return (
+        f"Above {plans.MANY_ROWS:,} rows the search has a level more, R/27. Speed-ups without it "
+        f"and with it: {', '.join(found) or 'no table has so many'}."
+    )
 
 
 def many_points(tables: Sequence[Table], n_seeds: int) -> str:

@@ -32,8 +32,9 @@ Written by a command, from runs on one machine; no number on this page was typed
 A *table* holds what {span} random configurations of a task score and cost on every
 {{term}}`level`, all five folds, one core: 150, or fewer where they are dear. A {{term}}`replay`
 runs the real schedule and the real race over a table, so that {n_seeds} searches of each kind cost
-nothing. One *full evaluation* is a configuration on all folds at full resource. Every mean has the
-worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
+nothing. One *full evaluation* is a configuration on all folds at full resource, and costs are of
+{{term}}`CPU seconds <CPU second>`. The mean of ratios is their {{term}}`geometric mean`; every mean
+has the worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
 
 The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
 Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
@@ -96,7 +97,8 @@ HEDGED = """\
 
 The default schedule keeps half at cuts below full resource, a third at others, at least two
 finalists, and has two brackets of equal numbers. Below, all members of that family on four levels:
-the mean speed-up, the least, and what the choice goes by, the root of their product.
+the mean speed-up, the least, and what the choice goes by, the root of their product. Members whose
+worth differs by less than a tenth are equal: which is chosen depends on the seeds of the replay.
 """
 
 
@@ -238,15 +240,13 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         questions.as_chosen(choice, n_seeds),
         "Changes of the default schedule, as ratios of speed-ups on the tasks that they change:",
         questions.changes(groups, n_seeds),
-        "A level more at the bottom, where there are more than 100,000 rows, as a speed-up:",
         questions.many_rows([*tables, *older], n_seeds),
         "Few candidates and many: times cheaper than all of them in full, and what is lost in "
         "standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many:",
         questions.many_points(tables, n_seeds),
         TASKS_TEXT,
         tasks_table(tables),
-        "## Where and when",
-        ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
+        "Written with: " + ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
