@@ -238,7 +238,7 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         HEDGED,
         questions.family(groups, n_seeds),
         questions.as_chosen(choice, n_seeds),
-        "Changes of the default schedule, as ratios of speed-ups on the tasks that they change:",
+        "Changes of it on four levels, as ratios of speed-ups on the tasks that they change:",
         questions.changes(groups, n_seeds),
         questions.many_rows([*tables, *older], n_seeds),
         "Few candidates and many: times cheaper than all of them in full, and what is lost in "
