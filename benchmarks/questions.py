@@ -285,7 +285,7 @@ CHANGES: dict[str, Method] = {
 
 
 def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
-    """What a change of hedged is worth on four levels: ratios of speed-ups, where it changes them."""
+    """Ratios of speed-ups to hedged on four levels, where a change changes anything."""
     rows = []
     for name, method in CHANGES.items():
         row = [name]
