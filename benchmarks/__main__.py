@@ -8,7 +8,7 @@ from benchmarks.report import DOCS, write
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="of the replay")
+    parser.add_argument("--seeds", type=int, default=60, help="of the replay")
     write(read_tables(), read_tables(TABLES / "older"), parser.parse_args().seeds)
     print(f"wrote {DOCS / 'benchmarks.md'}")
 

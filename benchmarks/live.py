@@ -41,7 +41,14 @@ from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 RECORD = Path(__file__).parent / "live.jsonl"
 BUDGET = 10  # configurations on all folds
 N_SEEDS = 5
-PACKAGES = ("scikit-learn", "numpy", "scipy", "optuna", "optuna-integration")
+PACKAGES = (
+    "scikit-learn",
+    "numpy",
+    "scipy",
+    "optuna",
+    "optuna-integration",
+    "bayeshalvingsearchcv",
+)
 Params = dict[str, Any]
 
 

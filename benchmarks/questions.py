@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from benchmarks import rules
 from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
-from benchmarks.rules import HEDGED, METHODS, OURS, Method
+from benchmarks.rules import Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
@@ -272,27 +272,26 @@ def method_of(member: rules.Member) -> Method:
     return rules.by(member.plan)
 
 
+FOUR_LEVELS = rules.by(rules.on_levels(4))
 CHANGES: dict[str, Method] = {
     "at least three finalists": method_of(rules.AS_IMPLEMENTED._replace(finalists=3)),
-    "candidates climb on folds in turn": rules.by(
-        rules.of_rule(plans.hedged), folds_of=folds_in_turn
-    ),
+    "candidates climb on folds in turn": rules.by(rules.on_levels(4), folds_of=folds_in_turn),
     "finalists by the mean of two levels": rules.by(
-        rules.of_rule(plans.hedged), judge_finalists=mean_of_last_two
+        rules.on_levels(4), judge_finalists=mean_of_last_two
     ),
     "three levels below 2,000 rows": rules.by(rules.short_on_few_rows),
-    "a level more, R/27": rules.by(rules.deep),
+    "a level more, R/27": rules.by(rules.on_levels(5)),
 }
 
 
 def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
-    """What a change of hedged would be worth: the ratio of speed-ups, where it changes anything."""
+    """Ratios of speed-ups to hedged on four levels, where a change changes anything."""
     rows = []
     for name, method in CHANGES.items():
         row = [name]
         for tables in groups.values():
             new = np.array(speedups(method, tables, None, n_seeds))
-            ratios = new / np.array(speedups(OURS[HEDGED], tables, None, n_seeds))
+            ratios = new / np.array(speedups(FOUR_LEVELS, tables, None, n_seeds))
             changed = ratios[ratios != 1.0]
             if not len(changed):
                 row += ["", ""]
@@ -308,15 +307,18 @@ def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
 
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     """With and without a level more, where there are more than 100,000 rows."""
-    rows = []
+    found = []
     for table in tables:
         if table.by_rows and table.n_samples > plans.MANY_ROWS:
             four, five = (
                 figures(method, table, None, n_seeds).speedup
-                for method in (METHODS[HEDGED], CHANGES["a level more, R/27"])
+                for method in (FOUR_LEVELS, CHANGES["a level more, R/27"])
             )
-            rows.append([table.name, f"{table.n_samples:,}", f"{four:.2f}", f"{five:.2f}"])
-    return markdown(["task", "rows", "R/9 up", "R/27 up"], rows)
+            found.append(f"{four:.2f} and {five:.2f} ({table.name}, {table.n_samples:,} rows)")
+    return (
+        f"Above {plans.MANY_ROWS:,} rows the search has a level more, R/27. Speed-ups without it "
+        f"and with it: {', '.join(found) or 'no table has so many'}."
+    )
 
 
 def many_points(tables: Sequence[Table], n_seeds: int) -> str:
@@ -331,7 +333,7 @@ def many_points(tables: Sequence[Table], n_seeds: int) -> str:
     for name, plan in plans_of.items():
         method, row = rules.by(plan), [name]
         for n in (10, 50, 150):
-            found = [figures(method, table, n, n_seeds) for table in tables]
+            found = [figures(method, t, n, n_seeds) for t in tables if len(t) >= n]
             cheaper = geometric_mean(n / f.cost.mean() for f in found)
             row.append(f"{cheaper:.1f}, {np.mean([lost_within(f, n) for f in found]):.2f}")
         rows.append(row)

@@ -32,12 +32,19 @@ Written by a command, from runs on one machine; no number on this page was typed
 A *table* holds what {span} random configurations of a task score and cost on every
 {{term}}`level`, all five folds, one core: 150, or fewer where they are dear. A {{term}}`replay`
 runs the real schedule and the real race over a table, so that {n_seeds} searches of each kind cost
-nothing. One *full evaluation* is a configuration on all folds at full resource. Every mean has the
-worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
+nothing. One *full evaluation* is a configuration on all folds at full resource, and costs are of
+{{term}}`CPU seconds <CPU second>`. The mean of ratios is their {{term}}`geometric mean`; every mean
+has the worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
 
 The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
 Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
 a seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
+
+`HalvingRandomSearchCV` is its rule (`min_resources="exhaust"`, all folds on every rung) over the
+same tables, so its subsamples are ours; *constant low level, then full* gives everyone R/27 and the
+best three everything (Egele et al., 2024); *early-stopping CV* is random search that gives up a
+candidate between folds, when its mean falls below the incumbent's worst fold (forgiving) or mean
+(aggressive; Bergman et al., 2024).
 """
 
 GRID = """\
@@ -89,8 +96,9 @@ HEDGED = """\
 ## Which integers?
 
 The default schedule keeps half at cuts below full resource, a third at others, at least two
-finalists, and has two brackets of equal numbers. Below, all members of that family: the mean
-speed-up, the least, and what the choice goes by, the root of their product.
+finalists, and has two brackets of equal numbers. Below, all members of that family on four levels:
+the mean speed-up, the least, and what the choice goes by, the root of their product. Members whose
+worth differs by less than a tenth are equal: which is chosen depends on the seeds of the replay.
 """
 
 
@@ -115,6 +123,13 @@ def quote(tables: Sequence[Table], n_seeds: int) -> str:
         f"price of {BUDGET} full evaluations its regret is {at[rules.HEDGED]:.3f} where that of "
         f"`RandomizedSearchCV` is {at[rules.RANDOM]:.3f}.**"
     )
+
+
+def where_not(tables: Sequence[Table], n_seeds: int) -> str:
+    """Where the default search is no better than random search."""
+    found = {t.name: figures(rules.METHODS[rules.HEDGED], t, None, n_seeds).speedup for t in tables}
+    below = [f"{name} ({value:.2f})" for name, value in found.items() if value < 1]
+    return "`HyperbandSearchCV()` loses on " + (", ".join(below) or "none of them") + "."
 
 
 def span(tables: Sequence[Table]) -> str:
@@ -212,6 +227,7 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
         QUALITY,
         questions.equal_quality(groups, n_seeds, rules.METHODS),
+        where_not([*tables, *older], n_seeds),
         "![Speed-up over random search, task by task](benchmarks_speedup.png)",
         COST,
         regret,
@@ -222,17 +238,15 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         HEDGED,
         questions.family(groups, n_seeds),
         questions.as_chosen(choice, n_seeds),
-        "Changes of the default schedule, as ratios of speed-ups on the tasks that they change:",
+        "Changes of it on four levels, as ratios of speed-ups on the tasks that they change:",
         questions.changes(groups, n_seeds),
-        "A level more at the bottom, where there are more than 100,000 rows, as a speed-up:",
         questions.many_rows([*tables, *older], n_seeds),
         "Few candidates and many: times cheaper than all of them in full, and what is lost in "
-        "standard deviations, for 10, 50 and 150 candidates:",
+        "standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many:",
         questions.many_points(tables, n_seeds),
         TASKS_TEXT,
         tasks_table(tables),
-        "## Where and when",
-        ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
+        "Written with: " + ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
     ]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 

@@ -22,7 +22,7 @@ Plan = Callable[[Table, int | None], Schedule]
 
 
 def ladder(table: Table, n_levels: int = plans.AUTO_LEVELS) -> list[Level]:
-    """The ladder of a search: folds grow last, four levels in all."""
+    """So many levels, as far down as the table knows them; folds grow last."""
     steps = plans.fold_steps(table.n_folds, FACTOR)
     most = len(table.levels) - 1 + len(steps)
     return levels_of(table, min(n_levels, most), steps)
@@ -40,9 +40,18 @@ def by(plan: Plan, **options: object) -> Method:
     return method
 
 
-def of_rule(rule: plans.Rule, n_levels: int = plans.AUTO_LEVELS) -> Plan:
-    """A rule of the package, on the ladder that a search has."""
-    return lambda table, n: rule(ladder(table, n_levels), FACTOR, n)
+def of_rule(rule: plans.Rule) -> Plan:
+    """A rule of the package, on the ladder that a search has: the hedged one goes down to some
+    10,000 rows where there are many."""
+    goes_deep = rule in (plans.hedged, plans.hedged_bracket)
+
+    def plan(table: Table, n: int | None) -> Schedule:
+        top, steps = int(table.levels[-1]), plans.fold_steps(table.n_folds, FACTOR)
+        deep = goes_deep and table.by_rows
+        bottom = plans.auto_min_resources(top, 1, FACTOR, len(steps), deep)
+        return rule(ladder(table, plans.n_steps(top, bottom, FACTOR) + len(steps)), FACTOR, n)
+
+    return plan
 
 
 def of_all(table: Table, n: int | None) -> Schedule:
@@ -155,9 +164,9 @@ def short_on_few_rows(table: Table, n: int | None) -> Schedule:
     return plans.hedged(ladder(table, 3 if few else 4), FACTOR, 54 if n is None else n)
 
 
-def deep(table: Table, n: int | None) -> Schedule:
-    """One level more at the bottom, R/27."""
-    return plans.hedged(ladder(table, 5), FACTOR, n)
+def on_levels(n_levels: int) -> Plan:
+    """Hedged on so many levels, however many rows there are."""
+    return lambda table, n: plans.hedged(ladder(table, n_levels), FACTOR, n)
 
 
 def some_finalists(first: int, second: int) -> Plan:
