@@ -827,7 +827,7 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     min_resources : int or "auto", default="auto"
         The least that any rung gives, in rows or units of the parameter. "auto": what makes four
-        levels in all, or, of more than 100,000 rows, about 10,000 of them; never fewer than two
+        levels in all, or, of more than a million rows, about 10,000; never fewer than two
         rows of each class for each fold.
 
     max_resources : int or "auto", default="auto"
@@ -1042,7 +1042,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     min_resources : int or "auto", default="auto"
         The least that any rung gives, in rows or units of the parameter. "auto": what makes four
-        levels in all, or, of more than 100,000 rows, about 10,000 of them; never fewer than two
+        levels in all, or, of more than a million rows, about 10,000; never fewer than two
         rows of each class for each fold.
 
     max_resources : int or "auto", default="auto"

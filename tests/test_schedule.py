@@ -383,18 +383,18 @@ def test_the_word_for_a_schedule():
 
 @given(st.integers(1, 10**8), st.integers(1, 10**4), st.integers(2, 10), st.integers(1, 4))
 def test_auto_goes_down_to_some_ten_thousand_rows(most, least, factor, n_fold_steps):
-    """Above 100,000 rows it leaves out no level of 6,000 rows or more, and adds no other; up to
+    """Above a million rows it leaves out no level of 6,000 rows or more, and adds no other; up to
     there, and for a parameter, there are four levels."""
     bottom = auto_min_resources(most, least, factor, n_fold_steps)
     deep = auto_min_resources(most, least, factor, n_fold_steps, rows=True)
     assert min(least, most) <= deep <= bottom
-    assert deep == bottom or (most > 100_000 and deep >= 6_000)
-    assert most <= 100_000 or deep // factor < max(6_000, least)
+    assert deep == bottom or (most > 1_000_000 and deep >= 6_000)
+    assert most <= 1_000_000 or deep // factor < max(6_000, least)
 
 
 @pytest.mark.parametrize(
     ("n_rows", "lowest"),
-    [(99_000, 11_000), (100_001, 11_111), (245_509, 9_092), (10**6, 12_345), (10**7, 13_717)],
+    [(99_000, 11_000), (10**6, 111_111), (10**6 + 1, 12_345), (10**7, 13_717)],
 )
 def test_lowest_level_of_many_rows(n_rows, lowest):
     """With a factor of 3 and five folds."""
