@@ -13,9 +13,9 @@ import numpy as np
 
 from skhalving.trials import Trials, Values, agreement
 
-# Okabe and Ito's palette without its yellow, which white paper swallows; black is the winner's.
-# Markers say the same again, for printers and for those who see no colours; one more than colours,
-# so that no pair of them comes again soon.
+# Okabe and Ito's palette without its yellow, which cannot be seen on white; the winner is black.
+# Markers tell brackets apart without colours. There is one marker more than there are colours, so
+# that a pair of colour and marker repeats only after 42 brackets.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 KINDS = ("scores", "schedule", "time", "parameters")
@@ -323,7 +323,7 @@ class HalvingDisplay:
             x, y = np.arange(-len(n), 0) + len(self.trials.schedule.levels), np.full(len(n), b)
             color = self._style(b)["color"]
             self._line(x, y, color=color, lw=1)
-            # Areas are to each other as the numbers, down to what can be seen.
+            # The area of a dot is proportional to the number, but never too small to be seen.
             self.ax_.scatter(x, y, np.maximum(250 * n / most, 8), color)
             above: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
             for level, number in zip(x, n, strict=True):
@@ -342,7 +342,7 @@ class HalvingDisplay:
                 style = {"ls": "", "ms": 5, "alpha": alpha, **self._style(b)}
                 self._line(end[rows], y[rows], label, **style)
         best = (np.fmax if self.trials.maximize else np.fmin).accumulate(y[at_top])
-        until = [*end[at_top], end[-1]]  # the last one holds to the end of the search
+        until = [*end[at_top], end[-1]]  # the last best score is drawn up to the end of the search
         style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
         self._line(until, [*best, best[-1]], "best so far", **style)
         self.ax_.set_xlim(0, 1.02 * end[-1])
@@ -422,7 +422,7 @@ class HalvingDisplay:
         return {"ls": "", "marker": "o", "ms": size, "mew": 0, "color": COLOURS[0], "alpha": alpha}
 
     def _ink(self) -> Any:
-        """What text is written in: black, or light on a dark page."""
+        """The colour of text: black, or light on a dark background."""
         return self.ax_.xaxis.label.get_color()
 
     def _jitter(self, rows: Any = slice(None)) -> np.ndarray:

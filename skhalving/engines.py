@@ -73,7 +73,8 @@ class Engine(ABC):
         self._parallel = parallel
         # _backend: the backend that `parallel_config` and n_jobs amount to.
         self._backend = parallel._backend
-        # _effective_n_jobs: what n_jobs=-1 or None means with this backend.
+        # _effective_n_jobs: the number of workers that n_jobs=-1 or None amounts to on this
+        # backend.
         self.n_workers: int = parallel._effective_n_jobs()
         # The tasks of each batch that was sent and not yet received, by what stands for the batch.
         self._flying: dict[Any, list[Any]] = {}
@@ -120,12 +121,12 @@ class Engine(ABC):
         return next((result for _, result in list(self.receive())), None)
 
     def abort(self) -> None:
-        """Stop what is running, as far as that can be done."""
+        """Stop the batches that are running, where the engine can."""
         self._flying.clear()
 
 
 class Here(Engine):
-    """One batch at a time, in this process, when it is received."""
+    """This process. A batch waits until ``receive`` runs it; batches run one at a time."""
 
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
         self._flying[prepare] = tasks
@@ -210,7 +211,7 @@ class Loky(Threads):
     comes back as Died, and the next batch starts a pool.
     """
 
-    tries = 10  # to start a process, each of which somebody may end
+    tries = 10  # starts of a process, since a process may also be killed while it starts
 
     def _start(self, call: Call) -> Any:
         batch = self._batch(call, self._use_own_folder)
@@ -245,7 +246,8 @@ class Loky(Threads):
             executor.shutdown(kill_workers=True)
 
     def _process(self) -> ProcessPoolExecutor:
-        """A process that has started; one that ended while starting is the fault of no batch."""
+        """A new process, started before it gets a batch: if it dies while it starts, no batch is to
+        blame."""
         # _prepare_worker_env: as many threads for linear algebra as in the pool, since the last
         # digits of a score may depend on them.
         env = self._backend._prepare_worker_env(n_jobs=self.n_workers)
@@ -264,17 +266,18 @@ class Dask(Submitted):
     dask drops what nobody waits for, so nothing has to be stopped.
     """
 
-    patience = 30.0  # seconds between looks whether there are workers at all
+    patience = 30.0  # seconds to wait for a batch before looking whether any worker is left
     _next_count = 0.0  # when to look again how many there are
 
     def share(self, value: Any) -> Any:
-        # The future of a task, not of a scatter: dask makes the value again when the workers that
-        # had it are gone.
+        # The value is the result of a dask task and is not scattered: if the workers that hold it
+        # are gone, dask runs the task again, but cannot scatter again.
         return self._future(_same, value)
 
     def _start(self, call: Call) -> Any:
-        # Not by joblib's backend, which looks for results every 10 ms and not at all at dead
-        # workers. A partial, since dask searches plain arguments for futures.
+        # joblib's dask backend is not used: it looks for results every 10 ms, and never notices
+        # that workers died. The arguments are in a partial, since dask searches plain arguments for
+        # futures.
         return self._future(partial(_batch, "dask", None, call.function, call.args), call.shared)
 
     def _future(self, function: Callable[..., Any], argument: Any) -> Any:

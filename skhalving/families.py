@@ -80,7 +80,8 @@ def _grow_forest(model: Any, done: int, amount: int, X: Any, y: Any, **fit_param
 
 
 def _grow_gradient(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """``warm_start`` forgets the losses that ``n_iter_no_change`` compares with."""
+    """Under ``warm_start`` the losses with which ``n_iter_no_change`` compares are lost. So a model
+    that may stop early is trained from scratch."""
     early = model.n_iter_no_change is not None or "monitor" in fit_params
     model.set_params(n_estimators=amount, warm_start=not early)
     if not (done and early and model.n_estimators_ < done):
@@ -88,7 +89,8 @@ def _grow_gradient(model: Any, done: int, amount: int, X: Any, y: Any, **fit_par
 
 
 def _grow_hist(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """It remembers its losses, but looks at them only after one more iteration."""
+    """A histogram boosting under ``warm_start`` keeps its losses, but checks them for early
+    stopping only after one more iteration. So a model that has stopped is not fitted again."""
     model.set_params(max_iter=amount, warm_start=True)
     if not (done and would_stop(model)):
         _fit(model, X, y, **fit_params)
@@ -109,7 +111,8 @@ def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_param
     model.n_iter_ = amount
 
 
-# Fit parameters of boosters that speak of the first tree, and so of a fit from scratch.
+# Arguments of ``fit`` that say where the first tree starts: with them a booster is trained from
+# scratch.
 _FROM_SCRATCH = {"callbacks", "xgb_model", "init_model", "init_score", "base_margin", "baseline"}
 EARLY = ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
 

@@ -1,11 +1,12 @@
-"""Fingerprints: texts that are equal for equal values in every process, and differ with the code.
+"""Fingerprints: texts that are equal for equal values in every process, and differ where code
+differs.
 
 ``stable`` reads a value. A function or class of an installed package goes by its name, and
 ``versions`` tells the package's version. Any other is the user's own, may change from day to day,
 and goes by what it does: byte code, constants, default arguments and closure of a function, bases
 and members of a class, and whatever functions, classes and constants of its module it refers to.
-Comments, line numbers, files, addresses in memory and the name of the user's module do not count:
-that is ``__main__`` one day and another the next.
+Comments, line numbers, files and addresses in memory do not count. Neither does the name of the
+user's module, which is ``__main__`` when it runs as a script and another name when it is imported.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class _Reading:
         return self._text_of_object(value)
 
     def _text_apart(self, value: Any) -> str:
-        """As if it came first: the order of a set differs from process to process."""
+        """The text of a member of a set, read as if nothing had been met before it: the order in
+        which a set gives its members differs from process to process."""
         before = self.met
         self.met = dict(before)
         text = self.text(value)
@@ -194,7 +196,7 @@ def _used(function: FunctionType) -> dict[str, Any]:
 
 
 def _names(codes: Iterable[Any], *operations: str) -> set[str]:
-    """The names on which code, and what is defined within it, does one of some operations."""
+    """The names that some byte code operations use, in code objects and in those nested in them."""
     names: set[str] = set()
     for code in codes:
         done = dis.get_instructions(code)

@@ -41,7 +41,7 @@ LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
 
 class Header(NamedTuple):
-    """Which search a journal is of.
+    """The first line of a journal: which search it belongs to.
 
     Attributes
     ----------
@@ -93,7 +93,7 @@ class Journal:
     Parameters
     ----------
     path : str or path-like
-        The file, or where it shall be.
+        The file. It need not exist yet.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class Journal:
         return None if self.header is None else self.header.seed
 
     def begin(self, seed: int, fingerprint: Mapping[str, Any]) -> None:
-        """Check that it is of this search, or start it with this one's first line.
+        """Check that the journal belongs to this search; a new one gets this search's first line.
 
         Parameters
         ----------
@@ -173,9 +173,11 @@ class Journal:
             )
 
     def known(self) -> Iterator[Record]:
-        """The records, streamed in the order written; of two of one task the later one counts.
+        """The records, streamed in the order in which they were written. Where two records are of
+        one task, the later one counts.
 
-        Evaluations that were ended from outside are left out: on another day they may succeed.
+        Evaluations that a time limit or a dying worker ended are left out: they may succeed when
+        run again.
 
         Raises
         ------
@@ -486,9 +488,10 @@ def _make_companion(path: str) -> int:
 
 
 def _is_left_behind(path: str) -> bool:
-    """Remove a companion file whose maker is gone; whether it was."""
+    """Remove a companion file if the process that made it is gone, and return whether it was
+    removed."""
     try:
-        if os.name != "nt":  # there a file that is open cannot be removed, which tells as much
+        if os.name != "nt":  # on Windows an open file cannot be removed, so trying tells the same
             with open(path) as file:
                 host, pid = file.read().split()
             if host != socket.gethostname() or is_alive(int(pid)):

@@ -31,17 +31,19 @@ from sklearn.base import TransformerMixin, clone
 from skhalving.sklearn_private import _MultimetricScorer, say_step
 from skhalving.store import Store, cloudpickle
 
-# So many different outputs of a step are kept in vain, before the search looks for the first use.
+# A step's outputs are written although nobody may come back for them. After this many different
+# outputs without a use, only an output that is asked for again is written.
 _TRIALS = 3
 
 
 class _Recipe:
-    """How a value came about.
+    """The steps that made a value. Two values with equal recipes are equal.
 
     Parameters
     ----------
     kind : str
-        The classes it went through: what equal steps of all candidates have in common.
+        The names of the classes that made it. Candidates that differ in parameters have the same
+        kind.
 
     *inputs : _Recipe
         What it was made of.
@@ -68,7 +70,7 @@ class _Recipe:
 
     @cached_property
     def subject(self) -> str:
-        """What the store's notes about this kind are filed under."""
+        """The name under which the store keeps notes about this kind."""
         return hashlib.sha256(self.kind.encode()).hexdigest()
 
 
@@ -85,7 +87,7 @@ class Sharing:
     Attributes
     ----------
     scorer : callable
-        What scores in place of the scorer given.
+        The scorer to call in place of the one given.
 
     n_fitted, n_shared : int
         Steps that were fitted, and those taken from the store.
@@ -111,7 +113,8 @@ class Sharing:
         return type(None), ()  # in a file, a pipeline has the memory that it was given: None
 
     def forget(self) -> None:
-        """Let go of all rows, at once and not when Python looks for cycles."""
+        """Drop all references to rows now, since otherwise they would stay until Python collects
+        cycles."""
         self._train: Any = None
         self._known: dict[str, tuple[Any, _Recipe]] = {}
         self._steps: dict[int, tuple[Any, _Recipe]] = {}
@@ -119,7 +122,8 @@ class Sharing:
     # -- where scikit-learn calls ------------------------------------------------------------------
 
     def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
-        """The candidate's own ``fit``: learn which rows are the fold's."""
+        """Called in place of the candidate's ``fit``: notes which X and y are the fold's training
+        rows, and calls it."""
         self._train = X
         self._known = {"X": (X, _Recipe("fit"))}
         if y:
@@ -189,7 +193,7 @@ class Sharing:
         return recipe
 
     def _once(self, recipe: _Recipe, transformer: Any, run: Callable[[], Any]) -> tuple[Any, bool]:
-        """What a recipe gives, and whether the store had it."""
+        """The value of a recipe, from the store or from ``run()``, and whether the store had it."""
         notes = self._store.notes(recipe.subject)
         if f"slow {self._amount}" in notes or _goes_its_own_way(transformer):
             return run(), False
@@ -232,8 +236,9 @@ class Sharing:
 
 
 def _goes_its_own_way(transformer: Any) -> bool:
-    """Whether it keeps its draws, or writes into its input: then scores depend on how often it
-    runs, as they do with scikit-learn alone."""
+    """Whether a transformer must run for every candidate: one that keeps its draws (its
+    ``fit_transform`` is replaced), or that writes into its input, where scores depend on how often
+    it runs."""
     params = transformer.get_params() if hasattr(transformer, "get_params") else {}
     in_place = any(name.split("__")[-1] == "copy" and not value for name, value in params.items())
     return in_place or "fit_transform" in vars(transformer)
@@ -266,7 +271,7 @@ def sharing(
     shares = store.is_here() and _replace_memory(estimator, None, shared)
     with ExitStack() as stack:
         if shares:
-            # Found again at the end: by then there are clones of some.
+            # The pipelines are looked up again at the end: by then some of them are clones.
             stack.callback(_replace_memory, estimator, shared, None)
             fit = partial(shared.fit, partial(_own, estimator, "fit"))
             stack.enter_context(_instead(estimator, "fit", fit))
@@ -277,7 +282,8 @@ def sharing(
 
 
 def _replace_memory(model: Any, before: Any, after: Any) -> bool:
-    """Of the model, or of pipelines within its steps and transformed target; whether any had it."""
+    """Replace the memory ``before`` of a pipeline, and of those within its steps and transformed
+    targets, by ``after``. Returns whether the outermost one had it."""
     if hasattr(model, "named_steps") and model.memory is before:
         model.memory = after
         for _, step in model.steps:
@@ -343,7 +349,8 @@ def fitted_inside(model: Any) -> Any:
 
 
 def innermost(model: Any, resource: str) -> Any:
-    """Whose parameter ``resource`` is: through last steps and transformed targets; or None."""
+    """The estimator that has the parameter ``resource``, reached through last steps of pipelines
+    and transformed targets; None if it is elsewhere."""
     for step in resource.split("__")[:-1]:
         if hasattr(model, "named_steps") and model.steps[-1][0] == step:
             model = model.steps[-1][1]
@@ -442,7 +449,9 @@ def _draws(transformer: Any) -> bool:
 
 @contextmanager
 def _into_target_regressor(model: Any, fitted: bool) -> Iterator[Any]:
-    """To the regressor that it fits, a clone of its parameter: clone to the one that is kept."""
+    """Yield the regressor that a ``TransformedTargetRegressor`` fits. Its ``fit`` clones the
+    parameter ``regressor``. Within this context that clone is the regressor that was fitted on the
+    level below."""
     regressor = model.regressor_ if fitted else clone(model.regressor)
     with _instead(model.regressor, "__sklearn_clone__", lambda: regressor):
         yield regressor

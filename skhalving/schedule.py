@@ -88,7 +88,8 @@ class Rung:
 
 @dataclass(frozen=True)
 class Bracket:
-    """A race of successive halving: rungs, the crowded and cheap one first.
+    """One run of successive halving: its rungs, the one with many candidates and little resource
+    first.
 
     .. versionadded:: 0.1
 
@@ -108,7 +109,8 @@ class Bracket:
 
     @classmethod
     def on(cls, levels: Sequence[Level], *n_candidates: int) -> Bracket:
-        """So many candidates on each of the highest ``levels``, in the order of the ladder."""
+        """The bracket with ``n_candidates[i]`` candidates on the i-th of the highest ``levels``,
+        one level for each number."""
         entered = levels[len(levels) - len(n_candidates) :]
         return cls(tuple(Rung(n, *level) for n, level in zip(n_candidates, entered, strict=True)))
 
@@ -322,7 +324,8 @@ def climb(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
 
 
 def published(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:
-    """One bracket for every level to enter at (Algorithm 1), scaled to ``n_candidates``."""
+    """A bracket for each level at which one can enter the ladder (Algorithm 1); their sizes are
+    scaled to ``n_candidates`` in all."""
     s_max = len(levels) - 1
     # n = ceil((s_max + 1) / (s + 1) * factor**s); -(-a // b) is the ceiling of a / b.
     sizes = [-(-(s_max + 1) * factor**s // (s + 1)) for s in range(s_max, -1, -1)]
@@ -340,7 +343,8 @@ def published_bracket(
 
 
 def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
-    """``total`` dealt out in proportion to ``shares``; the rest goes to the largest remainders."""
+    """Whole numbers in proportion to ``shares`` that add up to ``total``; what rounding down leaves
+    goes to the shares that lost the most by it."""
     whole = sum(shares)
     dealt = [share * total // whole for share in shares]
     rest = sorted(range(len(shares)), key=lambda i: (-(shares[i] * total % whole), i))
@@ -364,8 +368,8 @@ def shares(levels: Sequence[Level], factor: int) -> list[int]:
 def climb_gently(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
     """A bracket of ``n_candidates`` that enters at the lowest of ``levels`` that it can fill.
 
-    Each cut keeps one in ``shares``, rounded up, and never fewer than two. Candidates can fill a
-    level if every cut from there on drops at least one of them.
+    Each cut keeps the fraction that :func:`shares` says, rounded up, and at least two candidates. A
+    level is filled if every cut from there on drops at least one candidate.
     """
     for entered in (levels[i:] for i in range(len(levels))):
         counts = [n_candidates]
@@ -379,10 +383,11 @@ def climb_gently(n_candidates: int, levels: Sequence[Level], factor: int) -> Bra
 def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:
     """Two brackets of equal numbers, the most exploratory and the one a level higher.
 
-    Low levels can mislead, and Hyperband insures against it with brackets that cost more than the
-    exploring one. Two brackets insure for less: a cut between two levels below full resource keeps
-    half, every other cut one in ``factor``, all rounded up, and at least two candidates reach the
-    top. So the hedged schedule finds as much as Hyperband for less, also where low levels mislead.
+    Low levels can mislead. Hyperband insures against that with brackets that start higher and cost
+    more than the first one. Two brackets insure for less. A cut between two levels below full
+    resource keeps half of the candidates, every other cut one in ``factor``; both are rounded up,
+    and at least two candidates of each bracket reach the top. So the hedged schedule finds as much
+    as Hyperband for less, also where low levels mislead.
 
     Speed-up over random search, geometric mean and worst task (``python -m benchmarks``), on the
     ladder (R/9, 1) (R/3, 1) (R, 1) (R, K). No integer was chosen by the tasks that confirm:
@@ -397,9 +402,10 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     ======================================  =============  ================  ==============
 
     *Few levels or candidates*: the second bracket never enters at full resource, where it would be
-    random search (on three levels 27,9,3 is at 2.7, and 18,6,2 / 18,6 at 2.1). So the lowest levels
-    are left out until half of the candidates can fill the others, and where at most one level below
-    full resource remains, one bracket has all candidates. On the ladder above that is so for up to
+    random search (on three levels one bracket of 27,9,3 candidates has a speed-up of 2.7, and two
+    of 18,6,2 and 18,6 one of 2.1). If half of the candidates cannot fill a level, the ladder starts
+    one level higher. If at most one level below full resource remains, one bracket has all
+    candidates. On the ladder above that is so for up to
     25 candidates: 9 of them run as 9,3,2 from R/3 on.
 
     *Many candidates*: the number of finalists grows in proportion. Of 100 on the ladder above 9
@@ -423,7 +429,8 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
 def hedged_bracket(
     levels: Sequence[Level], factor: int, n_candidates: int | None = None
 ) -> Schedule:
-    """The most exploratory bracket of :func:`hedged` alone; half as many candidates as there."""
+    """The most exploratory bracket of :func:`hedged` alone. By default it has half as many
+    candidates as the two brackets together."""
     n = -(-3 * prod(shares(levels, factor)) // 2) if n_candidates is None else n_candidates
     return _schedule(levels, climb_gently(n, levels, factor))
 
@@ -431,7 +438,8 @@ def hedged_bracket(
 # -- what both rules share -------------------------------------------------------------------------
 
 Rule = Callable[[Sequence[Level], int, int | None], Schedule]
-# By the user's word for ``schedule``: those of Hyperband, and those of successive halving.
+# The rules of Hyperband, and those of successive halving, by the values of the argument
+# ``schedule``.
 RULES: Mapping[str, Rule] = {"hedged": hedged, "published": published}
 SINGLE_RULES: Mapping[str, Rule] = {"hedged": hedged_bracket, "published": published_bracket}
 
@@ -476,8 +484,8 @@ def hyperband_schedule(
         One candidate in ``factor`` is promoted, and gets ``factor`` times the resource.
 
     n_candidates : int, default=None
-        Candidates in all, dealt to the brackets in the proportions of the schedule. None means as
-        many as it asks for.
+        Candidates in all, divided among the brackets in the proportions of the schedule. None: as
+        many as the schedule has by itself.
 
     schedule : {"published", "hedged"}, default="published"
         "published" is Algorithm 1: a bracket for every amount to start with, each keeping one

@@ -33,7 +33,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 # A subset of X and y, also of a square X of a pairwise estimator.
 from sklearn.utils.metaestimators import _safe_split
 
-# What counts as a row, and which fit parameters have one entry for each.
+# _num_samples: the number of rows of X. _check_method_params: cuts fit parameters that have an
+# entry for each row.
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from skhalving.race import Trial
@@ -122,7 +123,8 @@ class Callbacks:
             self._leaves.update((task, self._spare[trial.level].pop(0)) for task in tasks)
 
     def leaf(self, task: Task) -> dict[str, Any]:
-        """What `_fit_and_score` needs to report a fit."""
+        """The arguments with which `_fit_and_score` reports a fit to the callbacks; none without
+        callbacks."""
         if self._root is None:
             return {}
         return {"caller": self._search, "callback_ctx": self._leaves[task]}

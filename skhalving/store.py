@@ -40,7 +40,8 @@ except ImportError:  # joblib before 1.6 carries its own
 _PREFIX = "skhalving-"
 _ALIGNMENT = 64  # bytes; what NumPy and BLAS like best
 
-# By folder: the classes and functions that the models of this very process are made of.
+# For each folder: classes and functions that models refer to, by id, where the process that made
+# the folder also reads and writes it.
 _OF_THIS_PROCESS: dict[str, dict[int, Any]] = {}
 
 

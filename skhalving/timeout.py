@@ -30,8 +30,9 @@ _ends: list[tuple[float, TextIO]] = []
 class TimeLimit:
     """How many seconds a task may take.
 
-    Long calls of compiled code do not hear the alarm. Half as long again and a second later, a
-    worker process ends itself from a C thread and leaves its traceback in a file named by the task.
+    Long calls of compiled code do not hear the alarm. Therefore a worker process ends itself from a
+    C thread, 1.5 times the limit and one second after the start, and leaves its traceback in a file
+    that is named by the task.
 
     Attributes
     ----------
@@ -122,7 +123,8 @@ class _Alarm:
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if not self._inside or frame is None:
             return
-        if frame.f_code in _EDGES:  # where an error would leave everything undone: a moment later
+        if frame.f_code in _EDGES:
+            # An error here would leave the alarm half set or half taken back: ring a moment later.
             signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
         else:
             raise TimeoutError(f"it ran over fit_timeout={self._seconds} s")
