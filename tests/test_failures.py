@@ -295,6 +295,20 @@ def test_max_time(limit):
     assert search.best_estimator_.quality == search.best_params_["quality"]
 
 
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_clocks_that_are_wrong_end_nothing(monkeypatch, hours):
+    """A worker whose clock is hours off, or a clock that is set while a search runs, changes
+    nothing: seconds are counted, and times of day are not compared."""
+    right = time.time
+    search = HyperbandSearchCV(
+        Rough(), {"quality": list(np.linspace(0, 1, 30))}, cv=3, max_time=600, random_state=0
+    )
+    ticks = iter(range(10**6))
+    monkeypatch.setattr(time, "time", lambda: right() + 3600 * hours * next(ticks))
+    search.fit(X, y)
+    assert search.n_fits_ == search.schedule_.n_fits
+
+
 def test_max_time_leaves_room_for_the_refit():
     """The time that the refit is expected to take is kept back: that of the slowest fit of the
     largest amount so far, in proportion."""
