@@ -485,8 +485,8 @@ def _search(
         configurations, plan = draw(np.random.RandomState(seed))
         if book is not None:
             book.begin(seed, _fingerprint(objective, stateful, maximize, configurations, plan))
+        first = len(plan) if starting_points else None
         points = list(starting_points or [])
-        first = len(plan) if points else None
         configurations, plan = spaces.with_starting_points(configurations, plan, points)
         race, numbers = Race(plan, first), range(len(configurations))
         store = Store(stack.enter_context(temporary_folder()))
@@ -508,6 +508,11 @@ def _search(
             raise
     if not whole:
         warnings.warn(time_over(max_time, race, "resource"), UserWarning, stacklevel=3)
+    return _checked_result(work, known)
+
+
+def _checked_result(work: _Calls, known: Mapping[Task, Outcome]) -> Result:
+    """The result of a search that came to its end, once what failed has been told."""
     _warn_or_raise_about(work.outcomes(known))
     found = _result(work, known)
     assert found is not None  # some evaluation has a score
