@@ -29,8 +29,7 @@ class HalvingDisplay:
 
     Use :meth:`from_estimator` for a fitted ``HyperbandSearchCV`` or ``SuccessiveHalvingSearchCV``,
     :meth:`from_result` for what the plain functions return, and :meth:`from_journal` for a search
-    that still runs. The parameter is stored as an
-    attribute.
+    that still runs. The parameter is stored as an attribute.
 
     .. versionadded:: 0.1
 
@@ -290,18 +289,15 @@ class HalvingDisplay:
                 rows = order[(group & (trials.bracket == b))[order]]
                 # NaN between one candidate and the next: one line draws the ways of all of them.
                 gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
-                ways = [np.insert(column[rows], gaps, np.nan) for column in (x, y)]
-                style = {"alpha": alpha, "ms": size, "lw": 0.8, **self._style(b)}
-                self._line(ways[0], ways[1], label, **style)
+                across, up = (np.insert(column[rows], gaps, np.nan) for column in (x, y))
+                self._line(across, up, label, alpha=alpha, ms=size, lw=0.8, **self._style(b))
         self._draw_winner(x, y)
         self._level_axis()
-        known = agreement(trials)
-        pairs = zip(known["correlation"], known["n_candidates"], strict=True)
-        ranks = ", ".join(f"{r:.2f} ({n})" for r, n in pairs if r == r)
-        if ranks:
+        ranks = agreement(trials)["correlation"]
+        if np.isfinite(ranks).any():
+            texts = ", ".join(f"{rank:.2f}" for rank in ranks)
             self.ax_.set_xlabel(
-                f"{trials.resource_name}\n"
-                f"rank correlation from level to level (of so many): {ranks}"
+                f"{trials.resource_name}\nrank correlation of each level with the next: {texts}"
             )
         self._score_axis(self.ax_, y)
         self._legend(self.ax_, y)
@@ -311,9 +307,18 @@ class HalvingDisplay:
         std = np.where(trials.score_std > 0, trials.score_std, np.nan)
         way = trials.candidate == trials.candidate[best]
         spread = "" if np.isnan(std[best]) else f" ± {std[best]:.2g}"
-        style = {"color": self._ink(), "lw": 1.3, "capsize": 3, "zorder": 4, "markevery": [-1]}
-        label = f"winner {y[best]:.4g}{spread}"
-        bars = self.ax_.errorbar(x[way], y[way], std[way], label=label, **style, **self._star())
+        bars = self.ax_.errorbar(
+            x[way],
+            y[way],
+            std[way],
+            label=f"winner {y[best]:.4g}{spread}",
+            color=self._ink(),
+            lw=1.3,
+            capsize=3,
+            zorder=4,
+            markevery=[-1],
+            **self._star(),
+        )
         self.lines_.append(bars[0])
 
     def _draw_schedule(self) -> None:
@@ -325,9 +330,15 @@ class HalvingDisplay:
             self._line(x, y, color=color, lw=1)
             # The area of a dot is proportional to the number, but never too small to be seen.
             self.ax_.scatter(x, y, np.maximum(250 * n / most, 8), color)
-            above: dict[str, Any] = {"textcoords": "offset points", "ha": "center"}
             for level, number in zip(x, n, strict=True):
-                self.ax_.annotate(str(number), (level, b), (0, 10), fontsize="small", **above)
+                self.ax_.annotate(
+                    str(number),
+                    (level, b),
+                    (0, 10),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize="small",
+                )
         names = [f"bracket {b}" for b in range(len(self.trials.schedule))]
         self.ax_.set_yticks(range(len(names)), names)
         self.ax_.set_ylim(len(names) - 0.5, -0.7)
@@ -339,12 +350,17 @@ class HalvingDisplay:
         for b in range(len(self.trials.schedule)):
             for group, alpha, label in ((~at_top, 0.25, None), (at_top, 1, f"bracket {b}")):
                 rows = group & (self.trials.bracket == b)
-                style = {"ls": "", "ms": 5, "alpha": alpha, **self._style(b)}
-                self._line(end[rows], y[rows], label, **style)
+                self._line(end[rows], y[rows], label, ls="", ms=5, alpha=alpha, **self._style(b))
         best = (np.fmax if self.trials.maximize else np.fmin).accumulate(y[at_top])
         until = [*end[at_top], end[-1]]  # the last best score is drawn up to the end of the search
-        style = {"color": self._ink(), "drawstyle": "steps-post", "zorder": 1}
-        self._line(until, [*best, best[-1]], "best so far", **style)
+        self._line(
+            until,
+            [*best, best[-1]],
+            "best so far",
+            color=self._ink(),
+            drawstyle="steps-post",
+            zorder=1,
+        )
         self.ax_.set_xlim(0, 1.02 * end[-1])
         self.ax_.set_xlabel("seconds of fitting and scoring, all levels")
         self._score_axis(self.ax_, y)
@@ -468,10 +484,16 @@ class HalvingDisplay:
         """Above the axes, where it covers no data; a column has about 1.6 inches."""
         if n_out := np.isnan(shown).sum():
             ax.plot([], [], " ", label=f"{n_out} failed or off the axis")
-        columns = max(2, int(ax.bbox.width / self.figure_.dpi / 1.6))
-        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": columns}
-        style = {"fontsize": "small", "frameon": False, "handlelength": 1, "columnspacing": 1}
-        ax.legend(**style, **above, **title)
+        ax.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1),
+            ncols=max(2, int(ax.bbox.width / self.figure_.dpi / 1.6)),
+            fontsize="small",
+            frameon=False,
+            handlelength=1,
+            columnspacing=1,
+            **title,
+        )
 
 
 def _crowded(scores: np.ndarray, maximize: bool) -> tuple[float, float] | None:

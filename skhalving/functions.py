@@ -401,20 +401,18 @@ class _Evaluate:
     store: Store
 
     def __call__(self, task: Task, configuration: Any) -> Outcome:
-        amount = task.amount
         had, before = self.store.take(task) if self.stateful else (0, None)
         start = time.perf_counter()
         try:
             if self.stateful:
-                value, after = self.objective(configuration, amount, before)
+                value, after = self.objective(configuration, task.amount, before)
             else:
-                value = self.objective(configuration, amount)
+                value = self.objective(configuration, task.amount)
         except Exception:
             return Outcome({}, time.perf_counter() - start, error=format_exc())
-        seconds = time.perf_counter() - start
-        fault = None
-        # Nobody goes on from the top.
-        if self.stateful and amount < self.max_resources and (why := self.store.keep(task, after)):
+        seconds, fault = time.perf_counter() - start, None
+        is_last = task.amount == self.max_resources  # nobody goes on from there
+        if self.stateful and not is_last and (why := self.store.keep(task, after)):
             fault = f"a state could not be kept, so the next rung starts from scratch: {why}"
         self.store.remove(task._replace(amount=had))
         scores = {"score": _number(value, configuration)}

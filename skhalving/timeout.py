@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from traceback import walk_stack
 from types import FrameType
 from typing import Any, TextIO
 
@@ -123,7 +124,7 @@ class _Alarm:
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if not self._inside or frame is None:
             return
-        if frame.f_code in _EDGES:
+        if any(caller.f_code in _EDGES for caller, _ in walk_stack(frame)):
             # An error here would leave the alarm half set or half taken back: ring a moment later.
             signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
         else:

@@ -441,6 +441,8 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_scores_are_equal(evaluations, name):
     """To the last bit, with and without; and something was shared, where that is possible."""
+    if name == "polars" and tuple(map(int, sklearn.__version__.split(".")[:2])) < (1, 7):
+        pytest.skip("ColumnTransformer of scikit-learn 1.6 fails with the output of polars 2")
     steps, space, options = CASES[name]
     model = steps if isinstance(steps, BaseEstimator) else Pipeline(steps)
     found = search(model, space, **options)
