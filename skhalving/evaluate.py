@@ -112,16 +112,23 @@ class Evaluate:
         return replace(self, X=X, y=y, cuts=cuts, options={**self.options, **metadata})
 
     def __call__(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
-        try:
-            with unlogged(), self._quiet(task), self._limited(task):
+        with unlogged(), self._quiet(task):
+            if self.limit is None:
                 return self._evaluate(task, params, progress)
-        except TimeoutError as error:
-            if self.limit is None or self.options["error_score"] == "raise":
-                raise
-            return Outcome({}, error=f"TimeoutError: {error}", ended=True)
+            return self._evaluate_in_time(self.limit, task, params, progress)
 
-    def _limited(self, task: Task) -> AbstractContextManager[Any]:
-        return nullcontext() if self.limit is None else self.limit.around(task)
+    def _evaluate_in_time(
+        self, limit: TimeLimit, task: Task, params: dict[str, Any], progress: dict[str, Any]
+    ) -> Outcome:
+        alarm = limit.around(task)
+        try:
+            with alarm:
+                return self._evaluate(task, params, progress)
+        except Exception:
+            if not alarm.rang or self.options["error_score"] == "raise":
+                raise
+            why = f"TimeoutError: it ran over fit_timeout={limit.seconds} s"
+            return Outcome({}, error=why, ended=True)
 
     @contextmanager
     def _quiet(self, task: Task) -> Iterator[None]:

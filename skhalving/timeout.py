@@ -89,12 +89,17 @@ class TimeLimit:
 
 
 class _Alarm:
-    """Set when it is entered; taken back, and what was found restored, when it is left."""
+    """Set when it is entered; taken back, and what was found restored, when it is left.
+
+    ``rang`` is whether the time was over. An alarm that rings amid an import, say, may come out of
+    it as another error than ``TimeoutError``.
+    """
 
     def __init__(self, seconds: float, mark: str | None) -> None:
         self._seconds = seconds
         self._mark = mark
         self._inside = False
+        self.rang = False
 
     def __enter__(self) -> None:
         end = None if self._mark is None else open(self._mark, "w")
@@ -124,6 +129,7 @@ class _Alarm:
     def _ring(self, number: int, frame: FrameType | None) -> None:
         if not self._inside or frame is None:
             return
+        self.rang = True
         if any(caller.f_code in _EDGES for caller, _ in walk_stack(frame)):
             # An error here would leave the alarm half set or half taken back: ring a moment later.
             signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
