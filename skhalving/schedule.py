@@ -88,8 +88,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Bracket:
-    """One run of successive halving: its rungs, the one with many candidates and little resource
-    first.
+    """One run of successive halving: its rungs, many candidates on little resource first.
 
     .. versionadded:: 0.1
 
