@@ -482,6 +482,26 @@ def test_the_table_of_a_journal(written, tmp_path):
     assert "no.jsonl" in missing.stderr
 
 
+def test_watching_a_journal(written, monkeypatch, capsys):
+    """``--watch`` prints the table again and again, on a cleared screen, until Ctrl-C."""
+    from skhalving import __main__ as command
+
+    search, path = written
+    naps = iter([None, KeyboardInterrupt])
+
+    def sleep(seconds):
+        assert seconds == 0.5
+        if (end := next(naps)) is not None:
+            raise end
+
+    monkeypatch.setattr(sys, "argv", ["skhalving", str(path), "--watch", "0.5"])
+    monkeypatch.setattr(command.time, "sleep", sleep)
+    command.main()
+    first, again = capsys.readouterr().out.split(command.CLEAR)
+    assert first.splitlines()[:-1] == again.splitlines()[:-1]  # but for the seconds since the last
+    assert f"{search.best_score_:.6g}" in first
+
+
 # -- how far levels can be trusted ------------------------------------------------------------
 
 
