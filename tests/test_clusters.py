@@ -10,9 +10,11 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, successive_halving
@@ -81,6 +83,12 @@ def elsewhere_only(monkeypatch):
 SEARCHES = {
     "rows": lambda: HyperbandSearchCV(
         SVC(), {"C": list(np.logspace(-2, 2, 20))}, cv=3, random_state=0
+    ),
+    "a pipeline": lambda: HyperbandSearchCV(
+        make_pipeline(PCA(2, random_state=0), SVC()),
+        {"svc__C": list(np.logspace(-2, 2, 20))},
+        cv=3,
+        random_state=0,
     ),
     "epochs": lambda: SuccessiveHalvingSearchCV(
         SGDClassifier(random_state=0),

@@ -2,7 +2,9 @@
 
 import copy
 import errno
+import os
 import pickle
+import tempfile
 import time
 import warnings
 from math import inf
@@ -17,6 +19,7 @@ from sklearn.compose import ColumnTransformer, TransformedTargetRegressor, make_
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.kernel_approximation import RBFSampler
@@ -648,3 +651,36 @@ def test_every_estimator_takes_shared_rows(store):
     assert different == []
     assert n_fitted > 100
     np.testing.assert_array_equal(store.shared(9, "rows"), rows)
+
+
+class Deadly(LogisticRegression):
+    """Ends its process when it is told to, after it has got its rows from the store."""
+
+    def __init__(self, C=1.0, deadly=False):
+        super().__init__(C=C)
+        self.deadly = deadly
+
+    def fit(self, X, y):
+        if self.deadly:
+            os._exit(1)
+        return super().fit(X, y)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_worker_that_dies_harms_nothing_that_is_shared(tmp_path, monkeypatch):
+    """Whoever is healthy has the scores of a search where nobody dies, and no folder is left."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    data = load_digits(return_X_y=True)
+    model = Pipeline([("pca", PCA(20, random_state=0)), ("m", Deadly())])
+    healthy = {"m__C": [0.01, 0.1, 1.0, 10.0]}
+    options = {"cv": 2, "folds": "all", "min_resources": len(data[1]), "refit": False}
+    alone = SuccessiveHalvingSearchCV(model, healthy, **options).fit(*data)
+    space = [healthy, {"m__deadly": [True]}]
+    with pytest.warns(FitFailedWarning, match="killed its worker twice"):
+        found = SuccessiveHalvingSearchCV(model, space, n_jobs=2, **options).fit(*data)
+    scores = found.cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(scores[:4], alone.cv_results_["mean_test_score"])
+    assert np.isnan(scores[4])
+    assert list(tmp_path.glob("skhalving-*")) == []
