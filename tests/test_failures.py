@@ -116,6 +116,7 @@ def test_workers_killed_from_outside(tmp_path):
 
 
 @posix
+@pytest.mark.filterwarnings("ignore")  # for all threads at once: filters are not a thread's own
 def test_what_another_search_does_costs_nobody():
     """Two threads search on loky: the one has a candidate that ends its process, the other none.
     Every healthy candidate of both has its score."""
@@ -124,11 +125,9 @@ def test_what_another_search_does_costs_nobody():
     def search(name, acts):
         space = [{"quality": list(np.linspace(0, 1, 12)), "seconds": [0.02]}]
         space += [{"act": [act]} for act in acts]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            found[name] = SuccessiveHalvingSearchCV(
-                Rough(), space, cv=[(np.arange(60), np.arange(60, 90))], n_jobs=2, **ONE_RUNG
-            ).fit(X, y)
+        found[name] = SuccessiveHalvingSearchCV(
+            Rough(), space, cv=[(np.arange(60), np.arange(60, 90))], n_jobs=2, **ONE_RUNG
+        ).fit(X, y)
 
     threads = [
         threading.Thread(target=search, args=("deadly", ["exit", "kill"])),
