@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.sharing
 
-Each search, full Hyperband on rows with its defaults and three folds, runs with sharing and without
-in turn. Without is ``Pipeline(memory=Memory(None))``: a memory given by the user is left to do its
+Each search, ``HyperbandSearchCV`` on rows with its defaults and three folds, runs with sharing and
+without in turn. Without is ``Pipeline(memory=Memory(None))``: a memory given by the user is left to do its
 work, and this one does nothing. "Processor" is processor time of a whole search in seconds, its
 workers' included (they are started before); "at best" is what the ratio would be if the steps that
 can be shared cost nothing. Ratios are medians over pairs of runs. Linux alone has the numbers.
@@ -38,7 +38,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from benchmarks.replay import markdown
+from benchmarks.questions import markdown
 from skhalving import HyperbandSearchCV
 from skhalving.store import _bytes_in
 
@@ -138,7 +138,8 @@ CASES = [
     Case("letters, LinearSVC", docstrings, [letters, LinearSVC()], "C", PENALTIES[:27]),
     Case("columns, logistic regression", table, [columns(), logistic], "C", PENALTIES, 1.5),
     Case("columns, MLP", table, [columns(), mlp], "alpha", PENALTIES),
-    Case("PCA, neighbours", patches, [pca, knn], "n_neighbors", range(1, 50), 3),
+    Case("PCA(0.95), neighbours", patches, [pca, knn], "n_neighbors", range(1, 50), 3),
+    Case("PCA(30), neighbours", patches, [PCA(30), knn], "n_neighbors", range(1, 50), 3),
     Case("mutual information, neighbours", digits, [informative, knn], "n_neighbors", range(1, 50)),
     Case(
         "scaling, neighbours: too little",
