@@ -123,12 +123,14 @@ class Evaluate:
         alarm = limit.around(task)
         try:
             with alarm:
-                return self._evaluate(task, params, progress)
+                outcome = self._evaluate(task, params, progress)
         except Exception:
             if not alarm.rang or self.options["error_score"] == "raise":
                 raise
             why = f"TimeoutError: it ran over fit_timeout={limit.seconds} s"
             return Outcome({}, error=why, ended=True)
+        # Also where the fit or a scorer caught the alarm, and made a score of it.
+        return replace(outcome, ended=alarm.rang)
 
     @contextmanager
     def _quiet(self, task: Task) -> Iterator[None]:
@@ -286,7 +288,6 @@ def outcome_of(result: Mapping[str, Any]) -> Outcome:
         score_time=float(result["score_time"]),
         train_scores=None if error or train is None else _named(train),
         error=error,
-        ended=error is not None and "TimeoutError: it ran over" in error,
     )
 
 

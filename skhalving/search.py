@@ -21,6 +21,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
+from functools import cached_property
 from inspect import Signature, signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -110,6 +111,11 @@ class _Checked:
         which are closest to the rows of the refit, and for time series the latest."""
         n_train = [len(train) for train, _ in self.splits]
         return sorted(range(len(n_train)), key=lambda k: (-n_train[k], k))
+
+    @cached_property
+    def first_like(self) -> list[int]:
+        """For each candidate, the first that equals it, in any bracket: they share tasks."""
+        return spaces.first_like(self.candidates)
 
 
 class _HalvingSearchCV(BaseSearchCV):
@@ -270,8 +276,8 @@ class _HalvingSearchCV(BaseSearchCV):
             watchers: list[Watcher] = []
             if journal is not None:
                 journal.begin(seed, self._fingerprint(checked))
-                first_like = spaces.first_like(checked.candidates)
-                watchers.append(recorder := Recorder(journal, checked.candidates, first_like))
+                recorder = Recorder(journal, checked.candidates, checked.first_like)
+                watchers.append(recorder)
                 known = recorder.known
             store = Store(stack.enter_context(temporary_folder()))
             callbacks = SklearnCallbacks(self, checked.X, checked.y, checked.params)
@@ -573,6 +579,7 @@ class _HalvingSearchCV(BaseSearchCV):
         return _SearchWork(
             checked.schedule,
             checked.candidates,
+            checked.first_like,
             order,
             evaluate,
             callbacks,
@@ -710,11 +717,11 @@ class _SearchWork:
 
     Attributes
     ----------
+    first_like : list of int
+        For each candidate, the first that equals it.
+
     order : list of int
         Folds in the order in which levels use them.
-
-    first_like : list of int
-        For each candidate, the first that equals it, also of another bracket: they share tasks.
 
     parts : dict of (fold, amount) to Evaluate
         The ``Evaluate`` of each fold and amount, made when it is first asked for; where the rows
@@ -723,15 +730,13 @@ class _SearchWork:
 
     schedule: Schedule
     candidates: list[dict[str, Any]]
+    first_like: list[int]
     order: list[int]
     evaluate: Evaluate
     callbacks: SklearnCallbacks
     metric: Callable[[Mapping[str, float]], str]
     error_score: Any
     parts: dict[tuple[int, int], Evaluate] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.first_like = spaces.first_like(self.candidates)
 
     def tasks(self, trial: Trial) -> list[Task]:
         rung = self.schedule.rung(trial.bracket, trial.level)

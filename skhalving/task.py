@@ -39,8 +39,8 @@ class Outcome:
         Why the evaluation failed: a traceback, or a sentence.
 
     ended : bool
-        Whether it failed because it ran over its time limit or its worker died. On another day it
-        might not, so a resumed search tries it again.
+        Whether it ran over its time limit or its worker died. On another day it might not, so a
+        resumed search tries it again.
 
     continued : bool
         Whether training went on from the model of a lower level.

@@ -43,7 +43,8 @@ class Rough(ClassifierMixin, BaseEstimator):
             os.kill(os.getpid(), signal.SIGKILL)
         if self.act == "deaf":
             signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
-        time.sleep(self.seconds)
+        if self.act != "score":
+            time.sleep(self.seconds)
         self.classes_ = np.unique(y)
         return self
 
@@ -51,6 +52,8 @@ class Rough(ClassifierMixin, BaseEstimator):
         return np.zeros(len(X), dtype=int)
 
     def score(self, X, y):
+        if self.act == "score":
+            time.sleep(self.seconds)
         return self.quality
 
 
@@ -369,18 +372,19 @@ def test_a_limit_ends_no_search(n_jobs):
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_what_ran_over_its_limit_is_tried_again(tmp_path, n_jobs):
-    """A search that is resumed with a larger limit, or without the fault that ended a worker, runs
-    what had failed by it again, and nothing else."""
-    space = {"quality": [0.1, 0.2, 0.3], "seconds": [0.0, 1.0]}
+    """A search that is resumed without its limit runs again what the limit had struck, in a fit or
+    in a scorer, and nothing else."""
+    space = [{"quality": [0.1, 0.2, 0.3]}, {"act": ["fit", "score"], "seconds": [6.0]}]
     options = {"cv": [(np.arange(60), np.arange(60, 90))], "journal": tmp_path / "journal"}
     search = SuccessiveHalvingSearchCV(Rough(), space, n_jobs=n_jobs, **options, **ONE_RUNG)
-    with pytest.warns(Warning, match="fit_timeout=0.5"):
-        search.set_params(fit_timeout=0.5).fit(X, y)
-    assert search.n_fits_ == 6
-    late = search.cv_results_["param_seconds"] == 1.0
-    np.testing.assert_array_equal(np.isnan(search.cv_results_["mean_test_score"]), late)
-    search.set_params(fit_timeout=60).fit(X, y)
-    assert search.n_fits_ == 3
+    with pytest.warns(Warning, match="fit_timeout=3"):
+        search.set_params(fit_timeout=3).fit(X, y)
+    assert search.n_fits_ == 5
+    np.testing.assert_array_equal(
+        search.cv_results_["mean_test_score"], [0.1, 0.2, 0.3, np.nan, np.nan]
+    )
+    search.set_params(fit_timeout=None).fit(X, y)
+    assert search.n_fits_ == 2
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     search.fit(X, y)
     assert search.n_fits_ == 0
@@ -397,11 +401,10 @@ def test_time_enough_says_nothing(recwarn):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_fit_timeout(n_jobs):
     """A fit that runs over fails, soon after its limit; the others do not."""
-    space = {"seconds": [0.0, 0.01, 30.0, 0.02]}
-    search = SuccessiveHalvingSearchCV(
-        Rough(), space, cv=2, n_jobs=n_jobs, fit_timeout=0.5, **ONE_RUNG
-    )
-    with pytest.warns(Warning, match="TimeoutError: it ran over fit_timeout=0.5 s"):
+    space = {"seconds": [0.0, 0.01, 60.0, 0.02]}
+    options = {"cv": [(np.arange(60), np.arange(60, 90))], "n_jobs": n_jobs, "fit_timeout": 3}
+    search = SuccessiveHalvingSearchCV(Rough(), space, **options, **ONE_RUNG)
+    with pytest.warns(Warning, match="TimeoutError: it ran over fit_timeout=3.0 s"):
         search.fit(X, y)
     np.testing.assert_array_equal(
         np.isnan(search.all_cv_results_["mean_test_score"]), [False, False, True, False]
@@ -417,7 +420,7 @@ def test_a_fit_that_does_not_hear_the_alarm():
         [{"quality": [0.1, 0.2, 0.3]}, {"act": ["deaf"], "seconds": [60.0]}],
         cv=[(np.arange(60), np.arange(60, 90))],
         n_jobs=2,
-        fit_timeout=0.5,
+        fit_timeout=3,
         **ONE_RUNG,
     )
     with pytest.warns(Warning, match="it ran over fit_timeout, with parameters"):

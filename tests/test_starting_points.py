@@ -17,7 +17,7 @@ def test_they_run_first_at_full_resource(search):
     found = search(Remember(a=40), SPACE, starting_points=POINTS, **LADDER).fit(X, y)
     first = [len(fit["y"]) for fit in Remember.fits[:9]]
     assert first == [80] * 9
-    assert sorted({tuple(rows(fit["X"])) for fit in Remember.fits[:9]}).__len__() == 3
+    assert len({tuple(rows(fit["X"])) for fit in Remember.fits[:9]}) == 3
     assert found.best_params_ == {"a": 50}
     results = found.cv_results_
     mine = results["bracket"] == results["bracket"].max()

@@ -79,7 +79,7 @@ def threads(folder):
 
 
 def dask(folder):
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed", reason="no dask")
     with (
         distributed.Client(processes=False, n_workers=1, dashboard_address=None),
         joblib.parallel_config(backend="dask"),

@@ -471,7 +471,7 @@ def test_before_x_val():
 def test_a_callback_that_stops():
     """LightGBM's callback among the arguments of ``fit``; the refit goes without it."""
     model = lightgbm(early_stopping_rounds=None)
-    stop = pytest.importorskip("lightgbm").early_stopping(5, verbose=False)
+    stop = pytest.importorskip("lightgbm", reason="no LightGBM").early_stopping(5, verbose=False)
     by_callback = search_of(lightgbm, model).fit(X, y, callbacks=[stop])
     by_parameter = search_of(lightgbm).fit(X, y)
     np.testing.assert_array_equal(
@@ -482,7 +482,7 @@ def test_a_callback_that_stops():
 
 def test_xgboosts_callback():
     """A parameter of the estimator; the refit goes without it."""
-    callback = pytest.importorskip("xgboost").callback.EarlyStopping(rounds=5)
+    callback = pytest.importorskip("xgboost", reason="no XGBoost").callback.EarlyStopping(rounds=5)
     model = xgboost(early_stopping_rounds=None, callbacks=[callback])
     search = search_of(xgboost, model).fit(X, y)
     assert_as_by_hand(xgboost, search)
