@@ -1,5 +1,7 @@
 """Replay must be the search itself, only without the fitting."""
 
+import importlib
+import pkgutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from skhalving.pipelines import innermost
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
 
+import benchmarks
 from benchmarks import live, questions, report, rules, tabulate
 from benchmarks.questions import figures
 from benchmarks.replay import (
@@ -54,6 +57,17 @@ class LookUp(BaseEstimator):
     def score(self, X, y=None):
         fold = int(X[0, 0])
         return self.table.S[self.row, self.table.column(self.amount), fold]
+
+
+@pytest.mark.parametrize("name", [m.name for m in pkgutil.iter_modules(benchmarks.__path__)])
+def test_every_benchmark_is_still_one(name):
+    """What it takes from the package and from the other benchmarks is there."""
+    try:
+        importlib.import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        if error.name.split(".")[0] in ("benchmarks", "skhalving"):
+            raise
+        pytest.skip(f"no {error.name}")
 
 
 @pytest.mark.parametrize("kind", ["hedged", "published"])

@@ -109,3 +109,24 @@ def test_what_it_raises(name):
 def test_where_it_is_from(name):
     """What was published names the paper, and the place in it."""
     assert re.search(r"\(20\d\d\).* (Algorithm|Section)\s\d", sections(name)["References"], re.S)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "its_own"),
+    [
+        ("HyperbandSearchCV", "SuccessiveHalvingSearchCV", {"schedule"}),
+        (
+            "hyperband",
+            "successive_halving",
+            {"space", "n_candidates", "random_state", "configurations"}
+            | {"max_resources", "min_resources", "stateful"},
+        ),
+    ],
+)
+def test_twins_say_the_same_of_what_they_share(one, other, its_own):
+    """Of each parameter and attribute but those that each has in its own way, and of errors."""
+    for section in sections(one).keys() & {"Parameters", "Attributes", "Returns", "Raises"}:
+        told = [re.split(r"\n(?=\S)", sections(name)[section].strip()) for name in (one, other)]
+        shared = [[text for text in texts if text.split(" :")[0] not in its_own] for texts in told]
+        assert shared[0] == shared[1]
+        assert shared[0]
