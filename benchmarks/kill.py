@@ -42,7 +42,8 @@ def search(journal, n_rows=None, n_jobs=2):
         journal=journal,
         refit=False,
     ).fit(X[:n_rows], y[:n_rows])
-    columns = {name: [str(v) for v in c] for name, c in found.cv_results_.items()}
+    # Of every level, since a candidate that failed on a low one is nowhere else.
+    columns = {name: [str(v) for v in c] for name, c in found.all_cv_results_.items()}
     return {k: c for k, c in columns.items() if "time" not in k and k != "continued"}
 
 
@@ -159,7 +160,7 @@ def shot(folder, shots, rng, expected):
         runs += 1
         with start(*(folder / f"shot-{runs}-{i}.jsonl" for i in range(2))) as process:
             while process.poll() is None:
-                time.sleep(rng.uniform(0.5, 2.5))
+                time.sleep(rng.uniform(4, 12))
                 if done < shots and (workers := list(workers_of(process.pid))):
                     os.kill(rng.choice(workers), signal.SIGKILL)
                     done += 1
