@@ -15,15 +15,15 @@ import sklearn
 from sklearn.utils.fixes import parse_version
 
 PLUGINS = Path(__file__).parent / "plugins"
-# scikit-learn's conftest gives linear algebra a thread for each core, whatever OMP_NUM_THREADS says;
-# on data as small as these, two threads that wait for each other cost 30 times the processor time.
+# scikit-learn's conftest gives linear algebra a thread for each core, whatever OMP_NUM_THREADS
+# says; on data as small as these, two threads that wait for each other take 30 times the processor
+# time.
 ENV = {
     **os.environ,
     "PYTHONPATH": str(PLUGINS),
     "PYTEST_ADDOPTS": "",
     "LOKY_MAX_CPU_COUNT": "1",
 }
-
 
 # What is expected to differ, and why.
 DIFFERS = {
