@@ -675,7 +675,8 @@ def test_a_worker_that_dies_harms_nothing_that_is_shared(tmp_path, monkeypatch):
     data = load_digits(return_X_y=True)
     model = Pipeline([("pca", PCA(20, random_state=0)), ("m", Deadly())])
     healthy = {"m__C": [0.01, 0.1, 1.0, 10.0]}
-    options = {"cv": 2, "folds": "all", "min_resources": len(data[1]), "refit": False}
+    rows = np.arange(len(data[1]))
+    options = {"cv": [(rows[::2], rows[1::2])], "min_resources": len(rows), "refit": False}
     alone = SuccessiveHalvingSearchCV(model, healthy, **options).fit(*data)
     space = [healthy, {"m__deadly": [True]}]
     with pytest.warns(FitFailedWarning, match="killed its worker twice"):
