@@ -463,7 +463,7 @@ def test_the_table_of_a_journal(written):
     search, path = written
 
     command = [sys.executable, "-m", "skhalving", str(path)]
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
     lines = printed.stdout.splitlines()
     every, levels = search.all_cv_results_, search.schedule_.levels
     for i, (line, (amount, n_folds)) in enumerate(zip(lines[1:], levels, strict=False)):

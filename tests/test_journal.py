@@ -490,7 +490,11 @@ def test_only_a_regular_file(tmp_path):
     os.mkfifo(pipe := tmp_path / "pipe")
     paths = [str(pipe), str(tmp_path), "/dev/zero", "/dev/full", "/dev/null"]
     run = subprocess.run(
-        [sys.executable, "-c", LOOK, *paths], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", LOOK, *paths],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
     )
     lines = run.stdout.splitlines()
     assert len(lines) == 4 * len(paths)
