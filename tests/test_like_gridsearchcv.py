@@ -135,8 +135,8 @@ CHECKED = [
         make_pipeline(StandardScaler(), SVC()), {"svc__C": [0.1, 1.0]}, cv=2, random_state=0
     ),
     SuccessiveHalvingSearchCV(
-        GradientBoostingRegressor(n_estimators=4, random_state=0),
-        {"max_depth": [1, 2]},
+        GradientBoostingRegressor(n_estimators=9, learning_rate=0.5, random_state=0),
+        {"max_depth": [2, 3]},
         resource="n_estimators",
         cv=2,
         random_state=0,
