@@ -130,7 +130,6 @@ def test_the_first_fold_goes_on_and_new_folds_start_from_scratch(counting):
 
 
 DEPTHS = list(range(1, 10))
-DEPTHS = list(range(1, 10))
 
 
 def from_scratch_and_continued(estimator, space, resource, data=(X, y), fit_params=(), **options):
@@ -286,8 +285,8 @@ def test_a_folder_that_a_worker_does_not_see(monkeypatch):
 
 
 def test_large_models_go_on_in_workers():
-    """A memory map would make this crash: coefficients of 3 MB, trained in place."""
-    wide = np.random.RandomState(0).normal(size=(40, 200_000))
+    """A memory map would make this crash: coefficients of 2 MB, trained in place."""
+    wide = np.random.RandomState(0).normal(size=(40, 100_000))
     labels = np.arange(40) % 3
     search = SuccessiveHalvingSearchCV(
         SGDClassifier(random_state=0),

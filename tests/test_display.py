@@ -375,7 +375,7 @@ def test_a_panel_for_each_parameter_most_telling_first():
         assert star.get_ydata() == [result.best_score]
 
 
-@pytest.mark.parametrize("n", [10, 100, 1000])
+@pytest.mark.parametrize("n", [10, 1000])
 @pytest.mark.parametrize("n_parameters", [2, 20])
 def test_at_most_twelve_panels_and_the_rest_is_said(n, n_parameters):
     """The title counts both; no two panels and no legend overlap, on axes of one's own as well."""
@@ -435,7 +435,7 @@ def test_a_whole_journal_draws_what_the_search_draws(written):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_lines", [2, 5, 40, 70])
+@pytest.mark.parametrize("n_lines", [2, 40])
 def test_a_journal_draws_at_any_time(written, tmp_path, kind, n_lines):
     """Whatever is written by then, and the file is as it was."""
     path = tmp_path / "part.jsonl"
@@ -458,15 +458,13 @@ def test_a_journal_of_nothing_says_so(written, tmp_path):
         HalvingDisplay.from_journal(written[1], metric="auc")
 
 
-def test_the_table_of_a_journal(written, tmp_path):
+def test_the_table_of_a_journal(written):
     """``python -m skhalving`` prints a line a level, with what ran there, and the best so far."""
     search, path = written
 
-    def printed(*args):
-        command = [sys.executable, "-m", "skhalving", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-    lines = printed(path).stdout.splitlines()
+    command = [sys.executable, "-m", "skhalving", str(path)]
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    lines = printed.stdout.splitlines()
     every, levels = search.all_cv_results_, search.schedule_.levels
     for i, (line, (amount, n_folds)) in enumerate(zip(lines[1:], levels, strict=False)):
         best = every["mean_test_score"][every["level"] == i].max()
@@ -477,9 +475,16 @@ def test_the_table_of_a_journal(written, tmp_path):
     assert f"{search.best_score_:.6g} on level {len(levels)}" in lines[len(levels) + 1]
     assert f"{search.best_params_['C']}" in lines[len(levels) + 1]
     assert "30 of 30" in lines[len(levels) + 2]
-    missing = printed(tmp_path / "no.jsonl")
-    assert missing.returncode == 1
-    assert "no.jsonl" in missing.stderr
+
+
+def test_the_table_of_a_file_that_is_not_there(tmp_path, monkeypatch, capsys):
+    """The command ends with an error that names it."""
+    from skhalving import __main__ as command
+
+    monkeypatch.setattr(sys, "argv", ["skhalving", str(tmp_path / "no.jsonl")])
+    with pytest.raises(SystemExit, match="1"):
+        command.main()
+    assert "no.jsonl" in capsys.readouterr().err
 
 
 def test_watching_a_journal(written, monkeypatch, capsys):

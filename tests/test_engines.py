@@ -310,7 +310,7 @@ def test_sigterm(backend, alone, tmp_path):
             worker = int((tmp_path / "runs").read_text())
             assert is_alive(worker)
             script.send_signal(signal.SIGTERM)
-            assert script.wait(60) == 128 + signal.SIGTERM, script.stderr.read()
+            assert script.wait(240) == 128 + signal.SIGTERM, script.stderr.read()
         finally:
             script.kill()
     wait_until(lambda: not is_alive(worker))

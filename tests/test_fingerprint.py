@@ -317,7 +317,7 @@ def test_the_same_in_every_process(tmp_path):
     """Whatever the seed of hashes, and run as a script, as a module or by ``runpy``."""
     path = tmp_path / "my_script.py"
     path.write_text(SCRIPT)
-    ways = [[str(path)], ["-m", "my_script"], [str(path)]]
+    ways = [[str(path)], ["-m", "my_script"]]
     texts = {
         subprocess.run(
             [sys.executable, *way],

@@ -9,6 +9,7 @@ import runpy
 import socket
 import subprocess
 import sys
+import time
 import tracemalloc
 from contextlib import closing
 from decimal import Decimal
@@ -19,7 +20,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import uniform
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -89,6 +90,7 @@ records_ = st.builds(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(records_), st.integers())
 def test_what_is_written_is_read(tmp_path_factory, records, seed):
     """Any records, in order, to the last digit; NaN, infinities and the seed among them."""
@@ -488,7 +490,11 @@ def test_only_a_regular_file(tmp_path):
     os.mkfifo(pipe := tmp_path / "pipe")
     paths = [str(pipe), str(tmp_path), "/dev/zero", "/dev/full", "/dev/null"]
     run = subprocess.run(
-        [sys.executable, "-c", LOOK, *paths], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", LOOK, *paths],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
     )
     lines = run.stdout.splitlines()
     assert len(lines) == 4 * len(paths)
@@ -517,11 +523,11 @@ def test_memory_stays_flat(tmp_path):
     path = tmp_path / "journal"
     line = write(path, [a_record(text="x" * 1000)]).splitlines(keepends=True)[1]
     with open(path, "ab") as file:
-        file.writelines(line for _ in range(20_000))
+        file.writelines(line for _ in range(5_000))
     journal = Journal(path)
     tracemalloc.start()
-    assert sum(1 for _ in journal.known()) == 20_001
-    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    assert sum(1 for _ in journal.known()) == 5_001
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
     tracemalloc.stop()
     journal.close()
 
@@ -837,10 +843,15 @@ def test_candidates_that_read_the_same(tmp_path):
 def test_killed_and_started_again(tmp_path):
     """A short form of ``benchmarks/kill.py``: the result equals the uninterrupted one."""
     kill = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "kill.py"))
-    expected, seconds = kill["uninterrupted"](tmp_path)
-    result, kills = kill["killed_and_resumed"](tmp_path / "journal", seconds, 2, random.Random(1))
-    assert kills >= 1
-    assert result == expected
+    path = tmp_path / "journal"
+    with kill["start"](path) as process:
+        while not path.exists() or path.read_bytes().count(b"\n") < 20:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()  # its workers notice by themselves
+    with kill["start"](path) as process:
+        (result,) = kill["results_of"](process)
+    assert result == kill["search"](None, n_jobs=1)
 
 
 def test_damaged_and_started_again(tmp_path):

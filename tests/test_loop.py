@@ -3,6 +3,7 @@
 import threading
 import time
 import warnings
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import sklearn
 from sklearn.base import BaseEstimator
 
-from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
+from skhalving import SuccessiveHalvingSearchCV, functions, hyperband, successive_halving
 
 KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 
@@ -40,14 +41,17 @@ def test_no_rung_waits_for_another_bracket():
     assert len(result.history["score"]) == 9 + 3 + 1 + 5 + 1 + 3
 
 
-def running():
-    """An objective that notes how many of it run at a time."""
-    lock, counts = threading.Lock(), {"now": 0, "most": 0}
+def running(n_jobs):
+    """An objective that notes how many of it run at a time; the first of each worker wait for one
+    another."""
+    lock, counts, together = threading.Lock(), {"now": 0, "most": 0}, threading.Barrier(n_jobs)
 
     def objective(configuration, resource):
         with lock:
             counts["now"] += 1
             counts["most"] = max(counts["most"], counts["now"])
+        if resource == 1 and configuration < n_jobs:
+            together.wait(60)
         time.sleep(0.01)
         with lock:
             counts["now"] -= 1
@@ -59,19 +63,20 @@ def running():
 @pytest.mark.parametrize("n_jobs", [2, 5])
 def test_as_many_as_there_are_workers(n_jobs):
     """Never more than ``n_jobs`` evaluations at a time, and as many when there is enough to do."""
-    objective, counts = running()
+    objective, counts = running(n_jobs)
     with joblib.parallel_config(backend="threading"):
         successive_halving(objective, range(27), max_resources=27, n_jobs=n_jobs)
     assert counts["most"] == n_jobs
 
 
-def test_the_longest_first():
+def test_the_longest_first(monkeypatch):
     """What cost the most on the last rung is the first to run on the next."""
-    began = []
+    began, now = [], [0]
+    monkeypatch.setattr(functions, "time", SimpleNamespace(perf_counter=lambda: now[0]))
 
     def objective(configuration, resource):
         began.append((resource, configuration))
-        time.sleep(0.01 * configuration)
+        now[0] += configuration
         return configuration
 
     successive_halving(objective, range(9), max_resources=9, maximize=True)

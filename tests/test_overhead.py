@@ -2,8 +2,7 @@
 
 import os
 import runpy
-import subprocess
-import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,17 +14,20 @@ overhead, parallel, memory = (
 )
 
 
+@cache
+def calls(name, n_candidates):
+    return overhead["calls"](overhead[name], n_candidates)
+
+
 def test_close_to_bare_joblib():
     """500 evaluations call at most a fifth more functions than the bare tasks do (2 % more on
     scikit-learn 1.9, 17 % on 1.6, where a fit of nothing calls less)."""
-    ours, bare = (overhead["calls"](overhead[name], 100) for name in ("ours", "bare"))
-    assert ours < 1.2 * bare
+    assert calls("ours", 100) < 1.2 * calls("bare", 100)
 
 
 def test_nothing_grows_faster_than_linearly():
-    """Four times the evaluations call at most four times the functions."""
-    few, many = (overhead["calls"](overhead["ours"], n) for n in (40, 160))
-    assert many < 4.1 * few
+    """Five times the evaluations call at most five times the functions."""
+    assert calls("ours", 100) < 5.1 * calls("ours", 20)
 
 
 @pytest.mark.parametrize("n_workers", [4, 16, 64, 256, 1024])
@@ -45,8 +47,8 @@ def test_simulated_makespan(times, n_workers):
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="needs Linux's /proc")
 def test_no_copy_of_x_in_the_parent():
-    """A search on 100 MB in memory adds less than those 100 MB to its own process."""
-    n_rows = 625_000
+    """A search on 40 MB in memory adds less than those 40 MB to its own process."""
+    n_rows = 250_000
     X, y = np.ones((n_rows, 20)), np.arange(n_rows) % 2
     memory["search"](X[:2000], y[:2000], 2000)
     before = memory["pss"](os.getpid())
@@ -65,16 +67,3 @@ def test_a_low_rung_costs_its_rows_alone():
     with memory["Peak"]() as peak:
         memory["search"](X, y, n_rows // 100)
     assert peak.tree - before < 0.25 * X.nbytes
-
-
-def test_import():
-    """No package is imported that scikit-learn's own searches have not imported already."""
-    code = (
-        "import sys; from sklearn.model_selection import GridSearchCV; before = set(sys.modules); "
-        "import skhalving; "
-        "print(*{name.partition('.')[0] for name in set(sys.modules) - before})"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout
-    assert set(printed.split()) <= {"skhalving", *sys.stdlib_module_names}

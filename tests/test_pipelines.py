@@ -229,12 +229,12 @@ def test_outputs_that_nobody_uses_are_soon_not_written(evaluations, monkeypatch)
     assert len(set(written)) <= 6  # three of the training rows, three of the test rows
 
 
-def test_a_level_that_is_over_is_fitted_anew(tmp_path):
+def test_a_level_that_is_over_is_fitted_anew(evaluations, tmp_path):
     """Its files are gone; whoever comes late has what he needs all the same."""
     path = tmp_path / "calls"
     with temporary_folder() as folder:
         store = Store(folder)
-        model = Pipeline([("c", Counting(str(path), seconds=0.05)), ("m", GaussianNB())])
+        model = Pipeline([("c", Counting(str(path))), ("m", GaussianNB())])
         scores = [evaluate(model, store)["test_scores"] for _ in range(2)]
         store.level_over(9)
         assert evaluate(model, store)["test_scores"] == scores[0] == scores[1]
@@ -675,7 +675,8 @@ def test_a_worker_that_dies_harms_nothing_that_is_shared(tmp_path, monkeypatch):
     data = load_digits(return_X_y=True)
     model = Pipeline([("pca", PCA(20, random_state=0)), ("m", Deadly())])
     healthy = {"m__C": [0.01, 0.1, 1.0, 10.0]}
-    options = {"cv": 2, "folds": "all", "min_resources": len(data[1]), "refit": False}
+    rows = np.arange(len(data[1]))
+    options = {"cv": [(rows[::2], rows[1::2])], "min_resources": len(rows), "refit": False}
     alone = SuccessiveHalvingSearchCV(model, healthy, **options).fit(*data)
     space = [healthy, {"m__deadly": [True]}]
     with pytest.warns(FitFailedWarning, match="killed its worker twice"):

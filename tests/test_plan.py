@@ -49,8 +49,10 @@ def seeded(**options):
     )
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2, 4])
-@pytest.mark.parametrize("backend", ["loky", "threading", "sequential", "multiprocessing"])
+@pytest.mark.parametrize(
+    ("backend", "n_jobs"),
+    [("loky", 1), ("loky", 2), ("threading", 4), ("sequential", 2), ("multiprocessing", 4)],
+)
 def test_same_results_for_every_n_jobs(reference, backend, n_jobs):
     """The same seed gives the same ``cv_results_`` and the same best, whoever does the work."""
     with joblib.parallel_backend(backend):
@@ -102,7 +104,7 @@ def test_an_iterable_of_splits():
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("n_candidates", ["auto", 1, 2, 5, 17])
+@pytest.mark.parametrize("n_candidates", ["auto", 1, 5])
 @pytest.mark.parametrize(
     "options",
     [

@@ -15,7 +15,15 @@ import sklearn
 from sklearn.utils.fixes import parse_version
 
 PLUGINS = Path(__file__).parent / "plugins"
-ENV = {**os.environ, "PYTHONPATH": str(PLUGINS), "PYTEST_ADDOPTS": ""}
+# scikit-learn's conftest gives linear algebra a thread for each core, whatever OMP_NUM_THREADS
+# says; on data as small as these, two threads that wait for each other take 30 times the processor
+# time.
+ENV = {
+    **os.environ,
+    "PYTHONPATH": str(PLUGINS),
+    "PYTEST_ADDOPTS": "",
+    "LOKY_MAX_CPU_COUNT": "1",
+}
 
 # What is expected to differ, and why.
 DIFFERS = {
@@ -28,11 +36,10 @@ DIFFERS = {
 PASSED_AND_SKIPPED = {"1.9.1": (141, 30)}
 
 
-def pytest_run(*arguments):
-    """{"passed": 141, "skipped": 30} of a run of scikit-learn's tests, and what it printed."""
-    deselected = " and ".join(f"not {name}" for name, differs in DIFFERS.items() if differs)
+def pytest_run(chosen, *suites):
+    """{"passed": 141, "skipped": 30} of the tests chosen by name, and what the run printed."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore"]
-    command += ["-c", os.devnull, "-p", "instead_of_sklearn", "-k", deselected, *arguments]
+    command += ["-c", os.devnull, "-p", "instead_of_sklearn", "-k", chosen, "--pyargs", *suites]
     run = subprocess.run(command, capture_output=True, text=True, check=False, env=ENV)
     found = re.findall(r"(\d+) (passed|failed|skipped|error)", run.stdout)
     return {outcome: int(n) for n, outcome in found}, run.stdout + run.stderr
@@ -41,7 +48,8 @@ def pytest_run(*arguments):
 @pytest.mark.slow
 def test_the_tests_of_the_searches_pass():
     """None fails, and as many pass and are skipped as with the stock classes."""
-    outcomes, output = pytest_run("--pyargs", "sklearn.model_selection.tests.test_search")
+    chosen = " and ".join(f"not {name}" for name, differs in DIFFERS.items() if differs)
+    outcomes, output = pytest_run(chosen, "sklearn.model_selection.tests.test_search")
     assert outcomes.get("passed", 0) > 100, output
     assert not outcomes.keys() & {"failed", "error"}, output
     if sklearn.__version__ in PASSED_AND_SKIPPED:
@@ -50,8 +58,10 @@ def test_the_tests_of_the_searches_pass():
 
 @pytest.mark.slow
 def test_the_tests_of_meta_estimators_pass():
-    """Delegation, data validation and metadata routing: none fails, none is skipped."""
+    """Delegation, data validation and metadata routing of the two searches: none fails, none is
+    skipped. The other meta-estimators of these suites are scikit-learn's own."""
     suites = ["test_metaestimators", "test_metaestimators_metadata_routing"]
-    outcomes, output = pytest_run("--pyargs", *(f"sklearn.tests.{name}" for name in suites))
+    chosen = "test_metaestimator_delegation or (SearchCV and not Halving)"
+    outcomes, output = pytest_run(chosen, *(f"sklearn.tests.{name}" for name in suites))
     assert outcomes.keys() == {"passed"}, output
-    assert outcomes["passed"] > 250, output
+    assert outcomes["passed"] > 15, output

@@ -57,7 +57,7 @@ def catboost(kind="Classifier", **options):
 def hist(kind="Classifier", **options):
     if no_X_val:
         pytest.skip("X_val is of scikit-learn 1.7")
-    common = {"max_iter": MOST, "random_state": 0, "n_iter_no_change": 5}
+    common = {"max_iter": MOST, "random_state": 0, "n_iter_no_change": 5, "max_bins": 31}
     classes = {
         "Classifier": HistGradientBoostingClassifier,
         "Regressor": HistGradientBoostingRegressor,
