@@ -44,7 +44,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from benchmarks.questions import markdown
+from benchmarks.formatting import markdown, spread
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.store import Store
 from skhalving.task import Task
@@ -205,12 +205,11 @@ def going_on_row(case: Case) -> list[str]:
         runs = {how: run(case, how) for how in order}
         pairs.append((runs[True], runs[False]))
     on, scratch = (Run(*np.median(runs, axis=0)) for runs in zip(*pairs, strict=True))
-    ratios = [a.fit / b.fit for a, b in pairs]
     return [
         case.name,
         f"{on.fit:.2f} ({on.wall:.2f})",
         f"{scratch.fit:.2f} ({scratch.wall:.2f})",
-        f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        spread([a.fit / b.fit for a, b in pairs]),
         f"{np.median([a.processor / b.processor for a, b in pairs]):.2f}",
         f"{on.units_continued / on.units:.2f}",
         f"{on.models:.2f}",

@@ -6,7 +6,7 @@ Intervals are of the mean over tasks, when tasks are drawn again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,13 +14,14 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks import rules
+from benchmarks.formatting import geometric_mean, interval, markdown
 from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
 from benchmarks.rules import Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
-N_BOOTSTRAPS = 1000
 BUDGETS = (2.5, 5.0, 10.0, 20.0, 40.0)
+SMALL_GRIDS, GRIDS = (10, 50, 150), (10, 50, 150, 500, 2000)
 SIZES = (1, 2, 3, 5, 9, 15, 27, 40, 54, 80, 110, 150)
 
 
@@ -92,24 +93,6 @@ def figures(method: Method, table: Table, n: int | None, n_seeds: int) -> Figure
         np.array([one.chosen for one in found]),
         np.array([one.cost for one in found]) / table.full_cost,
     )
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    return float(np.exp(np.mean(np.log(np.fromiter(values, float)))))
-
-
-def interval(values: Sequence[float], mean: Callable[..., float] = geometric_mean) -> str:
-    """95 % of the means, tasks drawn again."""
-    rng, values = np.random.default_rng(0), np.asarray(values)
-    draws = [mean(rng.choice(values, len(values))) for _ in range(N_BOOTSTRAPS)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return f"{low:.2f} to {high:.2f}"
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def open_to_choice(tables: Sequence[Table]) -> list[Table]:
@@ -308,13 +291,10 @@ def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     """With and without a level more, where there are more than 100,000 rows: too few for the search
     to add levels by itself, so that tables of this size can be made."""
-    found = []
+    methods, found = (FOUR_LEVELS, CHANGES["a level more, R/27"]), []
     for table in tables:
         if table.by_rows and table.n_samples > 100_000:
-            four, five = (
-                figures(method, table, None, n_seeds).speedup
-                for method in (FOUR_LEVELS, CHANGES["a level more, R/27"])
-            )
+            four, five = (figures(method, table, None, n_seeds).speedup for method in methods)
             found.append(f"{four:.2f} and {five:.2f} ({table.name}, {table.n_samples:,} rows)")
     return (
         f"Above {plans.MANY_ROWS:,} rows the search adds levels. What one more does above 100,000 "
@@ -322,34 +302,40 @@ def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     )
 
 
-def many_points(tables: Sequence[Table], n_seeds: int) -> str:
-    """Finalists of the two brackets, of 10 to 150 candidates: times cheaper, and loss in sd."""
-    plans_of = {
-        "in proportion (as it is)": rules.of_rule(plans.hedged),
-        "at most 3 and 5": rules.some_finalists(3, 5),
-        "at most 2 and 3": rules.some_finalists(2, 3),
-        "one bracket, in proportion": rules.of_rule(plans.hedged_bracket),
-    }
+FINALISTS: dict[str, Method] = {
+    "in proportion (as it is)": rules.by(rules.of_rule(plans.hedged)),
+    "at most 3 and 5": rules.by(rules.some_finalists(3, 5)),
+    "at most 2 and 3": rules.by(rules.some_finalists(2, 3)),
+    "one bracket, in proportion": rules.by(rules.of_rule(plans.hedged_bracket)),
+}
+
+
+def many_points(tables: Sequence[Table], large: Sequence[Table], n_seeds: int) -> str:
+    """Finalists of the two brackets, of 10 to 150 candidates, and of 10 to 2,000 of large tables:
+    times cheaper, the rank among the candidates, and the loss in standard deviations."""
     rows = []
-    for name, plan in plans_of.items():
-        method, row = rules.by(plan), [name]
-        for n in (10, 50, 150):
-            found = [figures(method, t, n, n_seeds) for t in tables if len(t) >= n]
-            cheaper = geometric_mean(n / f.cost.mean() for f in found)
-            row.append(f"{cheaper:.1f}, {np.mean([lost_within(f, n) for f in found]):.2f}")
+    for name, method in FINALISTS.items():
+        row = [name]
+        for of, sizes in (tables, SMALL_GRIDS), (large, GRIDS):
+            for n in sizes:
+                found = [figures(method, t, n, n_seeds) for t in of if len(t) >= n]
+                cheaper = geometric_mean(n / f.cost.mean() for f in found)
+                rank, lost = np.mean([among_those_that_entered(f, n) for f in found], axis=0)
+                row.append(f"{cheaper:.1f}, {np.exp(rank):.2f}, {lost:.2f}")
         rows.append(row)
-    return markdown(["finalists", "10", "50", "150"], rows)
+    return markdown(["finalists", *(f"{n:,}" for n in (*SMALL_GRIDS, *GRIDS))], rows)
 
 
-def lost_within(found: Figures, n: int) -> float:
-    """Below the best of the very candidates that entered, in standard deviations of the best's."""
-    table, losses = found.table, []
+def among_those_that_entered(found: Figures, n: int) -> tuple[float, float]:
+    """The logarithm of the answer's rank among the very candidates that entered, and how far it is
+    below the best of them, in standard deviations of the best one's folds; means over seeds."""
+    table, spread = found.table, found.table.S[found.table.best, -1].std(ddof=1)
+    ranks, losses = [], []
     for seed, chosen in enumerate(found.chosen):
-        entered = draw(table, seed)[:n]
-        best = entered[np.argmax(table.quality[entered])]
-        spread = table.S[table.best, -1].std(ddof=1)
-        losses.append((table.quality[best] - table.quality[chosen]) / spread)
-    return float(np.mean(losses))
+        better = table.quality[draw(table, seed)[:n]] - table.quality[chosen]
+        ranks.append(np.log(1 + (better > 0).sum()))
+        losses.append(better.max() / spread)
+    return float(np.mean(ranks)), float(np.mean(losses))
 
 
 # -- why -------------------------------------------------------------------------------------------

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks import questions, rules
+from benchmarks.formatting import geometric_mean, interval, markdown
 from benchmarks.live import BUDGET, METHODS, N_SEEDS, machine, recorded
-from benchmarks.questions import figures, geometric_mean, interval, kept, markdown, open_to_choice
+from benchmarks.questions import figures, kept, open_to_choice
 from benchmarks.replay import Table
 from benchmarks.tasks import KEPT, TASKS, Task
 
@@ -99,6 +100,13 @@ The default schedule keeps half at cuts below full resource, a third at others, 
 finalists, and has two brackets of equal numbers. Below, all members of that family on four levels:
 the mean speed-up, the least, and what the choice goes by, the root of their product. Members whose
 worth differs by less than a tenth are equal: which is chosen depends on the seeds of the replay.
+"""
+
+
+FINALISTS = """\
+Few candidates and many: times cheaper than all of them in full, the answer's rank among them, and
+what is lost in standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many;
+then for 10 to 2,000 candidates on {large}, of which 2,000 are tabulated:
 """
 
 
@@ -202,8 +210,11 @@ def live_regret(known: np.ndarray, value: float) -> float:
     return float((known.max() - value) / (known.max() - np.median(known)))
 
 
-def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
+def page(
+    tables: Sequence[Table], older: Sequence[Table], aside: Sequence[Table], n_seeds: int
+) -> str:
     choice, confirm = open_to_choice(tables), kept(tables)
+    large = [table for table in aside if len(table) >= max(questions.GRIDS)]
     groups = {
         f"{len(choice)} tasks": choice,
         f"{len(confirm)} that confirm": confirm,
@@ -240,10 +251,9 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         questions.as_chosen(choice, n_seeds),
         "Changes of it on four levels, as ratios of speed-ups on the tasks that they change:",
         questions.changes(groups, n_seeds),
-        questions.many_rows([*tables, *older], n_seeds),
-        "Few candidates and many: times cheaper than all of them in full, and what is lost in "
-        "standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many:",
-        questions.many_points(tables, n_seeds),
+        questions.many_rows([*tables, *older, *aside], n_seeds),
+        FINALISTS.format(large=", ".join(table.name for table in large)),
+        questions.many_points(tables, large, n_seeds),
         TASKS_TEXT,
         tasks_table(tables),
         "Written with: " + ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
@@ -333,7 +343,9 @@ def label(figure: Any, axis: Any, ticks: Sequence[float]) -> None:
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
 
 
-def write(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> None:
+def write(
+    tables: Sequence[Table], older: Sequence[Table], aside: Sequence[Table], n_seeds: int
+) -> None:
     """The page and its pictures."""
     draw(tables, n_seeds, DOCS)
-    (DOCS / "benchmarks.md").write_text(page(tables, older, n_seeds))
+    (DOCS / "benchmarks.md").write_text(page(tables, older, aside, n_seeds))

@@ -42,7 +42,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     StandardScaler,
 )
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
 SEED = 0
@@ -190,6 +190,14 @@ def flights() -> tuple[Any, np.ndarray]:
     for name in ("carrier", "origin", "dest"):
         X[name] = table[name].astype("category").cat.codes
     return X.to_numpy(np.float32), table["arr_delay"].to_numpy(float)
+
+
+def mortgages() -> tuple[Any, np.ndarray]:
+    """Which men of a census own their home, by birth, colour and service in a war."""
+    table = rdata("causaldata", "mortgages")
+    y = table.pop("home_ownership").to_numpy(int)
+    table["bpl"] = table["bpl"].astype("category").cat.codes
+    return table.to_numpy(np.float32), y
 
 
 def diamonds() -> tuple[Any, np.ndarray]:
@@ -471,6 +479,44 @@ ALL = (
     ),
 )
 TASKS = {task.name: task for task in ALL}
+
+# One question each is asked of these: what a level more does on many rows, and how many finalists
+# 2,000 configurations need.
+ASIDE = {
+    task.name: task
+    for task in (
+        Task(
+            "mortgages_boosting",
+            mortgages,
+            lambda: HistGradientBoostingClassifier(
+                max_iter=30, early_stopping=False, random_state=0
+            ),
+            BOOSTING_SPACE,
+            scoring="roc_auc",
+        ),
+        Task(
+            "pima_svc",
+            keel("pima"),
+            scaled("svc", SVC()),
+            {
+                "svc__C": loguniform(1e-2, 1e2),
+                "svc__gamma": loguniform(1e-5, 1e1),
+                "svc__class_weight": [None, "balanced"],
+            },
+            scoring="roc_auc",
+        ),
+        Task(
+            "diabetes_svr",
+            diabetes,
+            scaled("svr", SVR()),
+            {
+                "svr__C": loguniform(1e-1, 1e4),
+                "svr__gamma": loguniform(1e-5, 1e1),
+                "svr__epsilon": loguniform(1e-2, 1e2),
+            },
+        ),
+    )
+}
 
 
 def data_of(name: str) -> str:
