@@ -6,9 +6,10 @@ Intervals are of the mean over tasks, when tasks are drawn again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -20,6 +21,7 @@ from benchmarks.rules import Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
+Groups = Mapping[str, Sequence[Table]]
 BUDGETS = (2.5, 5.0, 10.0, 20.0, 40.0)
 SMALL_GRIDS, GRIDS = (10, 50, 150), (10, 50, 150, 500, 2000)
 SIZES = (1, 2, 3, 5, 9, 15, 27, 40, 54, 80, 110, 150)
@@ -27,23 +29,11 @@ SIZES = (1, 2, 3, 5, 9, 15, 27, 40, 54, 80, 110, 150)
 
 @dataclass(frozen=True)
 class Figures:
-    """One method on one table, an entry for each seed.
-
-    Attributes
-    ----------
-    table : Table
-        What was replayed.
-
-    chosen : ndarray of int
-        The answers.
-
-    cost : ndarray
-        In configurations that random search could have paid for.
-    """
+    """One method on one table, an entry for each seed."""
 
     table: Table
-    chosen: np.ndarray
-    cost: np.ndarray
+    chosen: np.ndarray  # the answers
+    cost: np.ndarray  # in configurations that random search could have paid for
 
     @property
     def speedup(self) -> float:
@@ -105,6 +95,28 @@ def kept(tables: Sequence[Table]) -> list[Table]:
     return [table for table in tables if data_of(table.name) in KEPT]
 
 
+def worst(
+    values: Sequence[float], tables: Sequence[Table], form: str = ".2f", of: Any = np.argmin
+) -> str:
+    """The least value, or the largest if ``of`` is argmax, and its task."""
+    i = int(of(values))
+    return f"{values[i]:{form}} ({tables[i].name})"
+
+
+def by_group(
+    head: tuple[str, str],
+    of: Mapping[str, Any],
+    groups: Groups,
+    cells: Callable[..., Sequence[str]],
+) -> str:
+    """A row for each of ``of``, with two cells for each group of tables."""
+    rows = [
+        [name, *(cell for tables in groups.values() for cell in cells(one, tables))]
+        for name, one in of.items()
+    ]
+    return markdown([head[0], *(cell for group in groups for cell in (group, head[1]))], rows)
+
+
 # -- 1. a whole grid -------------------------------------------------------------------------------
 
 
@@ -114,17 +126,16 @@ def whole_grid(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Meth
     for name, method in methods.items():
         found = [figures(method, table, len(table), n_seeds) for table in tables]
         cheaper, lost = [f.cheaper for f in found], [f.deviations for f in found]
-        least, most = int(np.argmin(cheaper)), int(np.argmax(lost))
         rows.append(
             [
                 name,
                 f"{geometric_mean(cheaper):.1f}",
                 interval(cheaper),
-                f"{cheaper[least]:.1f} ({tables[least].name})",
+                worst(cheaper, tables, ".1f"),
                 f"{np.exp(np.mean([f.log_rank for f in found])):.2f}",
                 f"{np.mean(lost):.2f}",
                 interval(lost, np.mean),
-                f"{lost[most]:.2f} ({tables[most].name})",
+                worst(lost, tables, of=np.argmax),
             ]
         )
     head = ["search", "times cheaper", "95 %", "worst task", "rank", "loss, sd", "95 %", "worst"]
@@ -138,23 +149,14 @@ def speedups(method: Method, tables: Sequence[Table], n: int | None, n_seeds: in
     return [figures(method, table, n, n_seeds).speedup for table in tables]
 
 
-def equal_quality(
-    groups: Mapping[str, Sequence[Table]], n_seeds: int, methods: Mapping[str, Method]
-) -> str:
-    """The speed-up over random search, a column for each group of tables."""
-    rows = []
-    for name, method in methods.items():
-        row = [name]
-        for tables in groups.values():
-            found = speedups(method, tables, None, n_seeds)
-            worst = int(np.argmin(found))
-            row += [
-                f"{geometric_mean(found):.2f} ({interval(found)})",
-                f"{found[worst]:.2f} ({tables[worst].name})",
-            ]
-        rows.append(row)
-    head = [cell for group in groups for cell in (group, "worst task")]
-    return markdown(["search", *head], rows)
+def equal_quality(groups: Groups, n_seeds: int, methods: Mapping[str, Method]) -> str:
+    """The speed-up over random search."""
+
+    def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
+        found = speedups(method, tables, None, n_seeds)
+        return f"{geometric_mean(found):.2f} ({interval(found)})", worst(found, tables)
+
+    return by_group(("search", "worst task"), methods, groups, cells)
 
 
 # -- 3. equal cost ---------------------------------------------------------------------------------
@@ -188,8 +190,8 @@ def equal_cost(
         seen.append([name, *map(cell, at[:, :, 0].T)])
         below = [figures(method, table, None, n_seeds).below_own for table in tables]
         error = 1.96 * np.std(below, ddof=1) / np.sqrt(len(below))
-        worst = f"{max(below):.0%} ({tables[int(np.argmax(below))].name})"
-        held.append([name, *map(cell, at[:, :, 1].T), f"{np.mean(below):.0%} ± {error:.0%}", worst])
+        often = [f"{np.mean(below):.0%} ± {error:.0%}", worst(below, tables, ".0%", np.argmax)]
+        held.append([name, *map(cell, at[:, :, 1].T), *often])
     head = ["search", *(f"{budget:g}" for budget in BUDGETS)]
     return markdown(head, seen), markdown([*head, "below its own", "worst task"], held)
 
@@ -209,17 +211,18 @@ def worth(values: Sequence[float]) -> float:
     return float(np.sqrt(geometric_mean(values) * min(values)))
 
 
-def family(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
+def family(groups: Groups, n_seeds: int) -> str:
     """Every member on every group of tables."""
-    rows = []
-    for member in rules.FAMILY:
-        row = [str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED)]
-        for tables in groups.values():
-            found = speedups(method_of(member), tables, None, n_seeds)
-            row += [f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"]
-        rows.append(row)
-    head = [cell for group in groups for cell in (group, "worth")]
-    return markdown(["candidates", *head], rows)
+    members = {
+        str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED): member
+        for member in rules.FAMILY
+    }
+
+    def cells(member: rules.Member, tables: Sequence[Table]) -> tuple[str, str]:
+        found = speedups(method_of(member), tables, None, n_seeds)
+        return f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"
+
+    return by_group(("candidates", "worth"), members, groups, cells)
 
 
 def leave_one_out(tables: Sequence[Table], n_seeds: int) -> dict[str, rules.Member]:
@@ -267,25 +270,18 @@ CHANGES: dict[str, Method] = {
 }
 
 
-def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
+def changes(groups: Groups, n_seeds: int) -> str:
     """Ratios of speed-ups to hedged on four levels, where a change changes anything."""
-    rows = []
-    for name, method in CHANGES.items():
-        row = [name]
-        for tables in groups.values():
-            new = np.array(speedups(method, tables, None, n_seeds))
-            ratios = new / np.array(speedups(FOUR_LEVELS, tables, None, n_seeds))
-            changed = ratios[ratios != 1.0]
-            if not len(changed):
-                row += ["", ""]
-                continue
-            row += [
-                f"{geometric_mean(changed):.2f} ({interval(changed)}; {len(changed)} tasks)",
-                f"{changed.min():.2f}",
-            ]
-        rows.append(row)
-    head = [cell for group in groups for cell in (group, "least")]
-    return markdown(["change", *head], rows)
+
+    def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
+        new, old = (np.array(speedups(m, tables, None, n_seeds)) for m in (method, FOUR_LEVELS))
+        changed = (new / old)[new != old]
+        if not len(changed):
+            return "", ""
+        mean = f"{geometric_mean(changed):.2f} ({interval(changed)}; {len(changed)} tasks)"
+        return mean, f"{changed.min():.2f}"
+
+    return by_group(("change", "least"), CHANGES, groups, cells)
 
 
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
@@ -313,17 +309,17 @@ FINALISTS: dict[str, Method] = {
 def many_points(tables: Sequence[Table], large: Sequence[Table], n_seeds: int) -> str:
     """Finalists of the two brackets, of 10 to 150 candidates, and of 10 to 2,000 of large tables:
     times cheaper, the rank among the candidates, and the loss in standard deviations."""
+    columns = [(tables, n) for n in SMALL_GRIDS] + [(large, n) for n in GRIDS if large]
     rows = []
     for name, method in FINALISTS.items():
         row = [name]
-        for of, sizes in (tables, SMALL_GRIDS), (large, GRIDS):
-            for n in sizes:
-                found = [figures(method, t, n, n_seeds) for t in of if len(t) >= n]
-                cheaper = geometric_mean(n / f.cost.mean() for f in found)
-                rank, lost = np.mean([among_those_that_entered(f, n) for f in found], axis=0)
-                row.append(f"{cheaper:.1f}, {np.exp(rank):.2f}, {lost:.2f}")
+        for of, n in columns:
+            found = [figures(method, t, n, n_seeds) for t in of if len(t) >= n]
+            cheaper = geometric_mean(n / f.cost.mean() for f in found)
+            rank, lost = np.mean([among_those_that_entered(f, n) for f in found], axis=0)
+            row.append(f"{cheaper:.1f}, {np.exp(rank):.2f}, {lost:.2f}")
         rows.append(row)
-    return markdown(["finalists", *(f"{n:,}" for n in (*SMALL_GRIDS, *GRIDS))], rows)
+    return markdown(["finalists", *(f"{n:,}" for _, n in columns)], rows)
 
 
 def among_those_that_entered(found: Figures, n: int) -> tuple[float, float]:

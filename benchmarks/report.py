@@ -103,11 +103,11 @@ worth differs by less than a tenth are equal: which is chosen depends on the see
 """
 
 
-FINALISTS = """\
-Few candidates and many: times cheaper than all of them in full, the answer's rank among them, and
-what is lost in standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many;
-then for 10 to 2,000 candidates on {large}, of which 2,000 are tabulated:
-"""
+FINALISTS = (
+    "Few candidates and many: times cheaper than all of them in full, the answer's rank among them "
+    "and what is lost in standard deviations, for 10, 50 and 150 candidates, on the tasks that "
+    "have so many; then for 10 to 2,000 candidates of {large}, which is tabulated with so many:"
+)
 
 
 def quote(tables: Sequence[Table], n_seeds: int) -> str:
@@ -194,12 +194,11 @@ def live_row(
         return [float(np.mean([of(table, run) for run in runs[table.name]])) for table in tables]
 
     regret = means(lambda table, run: live_regret(table.quality, run["quality"]))
-    worst = int(np.argmax(regret))
     return [
         method,
         f"{np.mean(means(lambda table, run: run['cpu'] / table.full_cost)):.1f}",
         f"{np.mean(regret):.3f} ({interval(regret, np.mean)})",
-        f"{regret[worst]:.2f} ({tables[worst].name})",
+        questions.worst(regret, tables, of=np.argmax),
         f"{np.mean(means(lambda table, run: live_regret(table.held, run['held']))):.3f}",
         f"{np.mean(means(lambda table, run: run['held'] < table.own_held)):.0%}",
     ]
