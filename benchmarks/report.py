@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
@@ -17,65 +18,7 @@ from benchmarks.replay import Table
 from benchmarks.tasks import KEPT, TASKS, Task
 
 DOCS = Path(__file__).parents[1] / "docs"
-
-INTRODUCTION = """\
-# Benchmarks
-
-{quote}
-
-Written by a command, from runs on one machine; no number on this page was typed in:
-
-    pip install ".[bench]"
-    python -m benchmarks.tabulate --configurations 150    # once; the tables are stored
-    python -m benchmarks.live --seconds 600               # runs add up in live.jsonl
-    python -m benchmarks                                  # this page, in minutes
-
-A *table* holds what {span} random configurations of a task score and cost on every
-{{term}}`level`, all five folds, one core: 150, or fewer where they are dear. A {{term}}`replay`
-runs the real schedule and the real race over a table, so that {n_seeds} searches of each kind cost
-nothing. One *full evaluation* is a configuration on all folds at full resource, and costs are of
-{{term}}`CPU seconds <CPU second>`. The mean of ratios is their {{term}}`geometric mean`; every mean
-has the worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
-
-The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
-Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
-a seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
-
-`HalvingRandomSearchCV` is its rule (`min_resources="exhaust"`, all folds on every rung) over the
-same tables, so its subsamples are ours; *constant low level, then full* gives everyone R/27 and the
-best three everything (Egele et al., 2024); *early-stopping CV* is random search that gives up a
-candidate between folds, when its mean falls below the incumbent's worst fold (forgiving) or mean
-(aggressive; Bergman et al., 2024).
-"""
-
-GRID = """\
-## 1. A whole grid
-
-All {span} configurations of a table enter, as with `GridSearchCV`. *Times cheaper* is against
-fitting them all; *rank* is the mean rank of the answer, 1 being the best of them; the *loss* is how
-far below the best its score is, in standard deviations of the best's scores over the folds.
-"""
-
-QUALITY = """\
-## 2. Equal quality
-
-How many configurations random search needs to find something that ranks as high, over how many it
-could have tried for the same cost. **Below 1 means: use random search.**
-"""
-
-COST = """\
-## 3. Equal cost
-
-How far the answer is below the best of the table at 2.5 to 40 full evaluations; the median
-configuration is at 1, the best at 0. In brackets the worst task. Where all configurations of a
-table cost a search less, it is shown with all of them.
-"""
-
-HELD = """\
-The same on rows that no search saw, after a refit on all others. On the right *overtuning*: how
-often the answer of a search of default size is worse there than the estimator's own parameters; the
-mean over tasks ± 1.96 standard errors.
-"""
+PAGE = Path(__file__).parent / "page.md"
 
 LIVE = """\
 ### The same live, against other packages
@@ -84,30 +27,6 @@ LIVE = """\
 *Regret* as above, *held out* the same on rows that no search saw; the search's own answers may be
 better than the best of the table, which is a regret below 0.
 """
-
-TASKS_TEXT = """\
-## Tasks, and what their levels are worth
-
-A star marks those that only confirm. Seconds are of a full evaluation. On the right, how one fold
-at a level ranks (Spearman's correlation with all folds at full resource) *for* what it costs, one
-fold in full being 1. A quarter of the rows was held out before.
-"""
-
-HEDGED = """\
-## Which integers?
-
-The default schedule keeps half at cuts below full resource, a third at others, at least two
-finalists, and has two brackets of equal numbers. Below, all members of that family on four levels:
-the mean speed-up, the least, and what the choice goes by, the root of their product. Members whose
-worth differs by less than a tenth are equal: which is chosen depends on the seeds of the replay.
-"""
-
-
-FINALISTS = (
-    "Few candidates and many: times cheaper than all of them in full, the answer's rank among them "
-    "and what is lost in standard deviations, for 10, 50 and 150 candidates, on the tasks that "
-    "have so many; then for 10 to 2,000 candidates of {large}, which is tabulated with so many:"
-)
 
 
 def quote(tables: Sequence[Table], n_seeds: int) -> str:
@@ -182,7 +101,7 @@ def live_table(tables: Sequence[Table], lines: Sequence[Mapping[str, Any]]) -> l
     rows = [live_row(method, named, runs[method]) for method in METHODS if method in runs]
     head = ["search", "cost", "regret", "worst task", "held out", "below own parameters"]
     text = LIVE.format(budget=BUDGET, seeds=N_SEEDS, n=len(named))
-    return [text, markdown(head, rows), *failed]
+    return [text.strip("\n"), markdown(head, rows), *failed]
 
 
 def live_row(
@@ -212,6 +131,7 @@ def live_regret(known: np.ndarray, value: float) -> float:
 def page(
     tables: Sequence[Table], older: Sequence[Table], aside: Sequence[Table], n_seeds: int
 ) -> str:
+    """``page.md`` with its figures."""
     choice, confirm = open_to_choice(tables), kept(tables)
     large = [table for table in aside if len(table) >= max(questions.GRIDS)]
     groups = {
@@ -220,7 +140,8 @@ def page(
         f"{len(older)} older, 3 folds": older,
     }
     groups = {name: of for name, of in groups.items() if of}
-    introduction = INTRODUCTION.format(
+    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
+    return Template(PAGE.read_text()).substitute(
         quote=quote(tables, n_seeds),
         n_seeds=n_seeds,
         span=span(tables),
@@ -228,36 +149,21 @@ def page(
         n_kept=len(confirm),
         kept=", ".join(KEPT),
         n_older=len(older),
+        whole_grid=questions.whole_grid(tables, n_seeds, rules.METHODS),
+        equal_quality=questions.equal_quality(groups, n_seeds, rules.METHODS),
+        where_not=where_not([*tables, *older], n_seeds),
+        regret=regret,
+        held=held,
+        live="\n\n".join(live_table(tables, recorded())),
+        family=questions.family(groups, n_seeds),
+        as_chosen=questions.as_chosen(choice, n_seeds),
+        changes=questions.changes(groups, n_seeds),
+        many_rows=questions.many_rows([*tables, *older, *aside], n_seeds),
+        large=", ".join(table.name for table in large),
+        many_points=questions.many_points(tables, large, n_seeds),
+        tasks=tasks_table(tables),
+        machine=", ".join(f"{what} {value}" for what, value in machine().items()),
     )
-    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
-    parts = [
-        introduction,
-        GRID.format(span=span(tables)),
-        questions.whole_grid(tables, n_seeds, rules.METHODS),
-        "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
-        QUALITY,
-        questions.equal_quality(groups, n_seeds, rules.METHODS),
-        where_not([*tables, *older], n_seeds),
-        "![Speed-up over random search, task by task](benchmarks_speedup.png)",
-        COST,
-        regret,
-        "![Regret against cost](benchmarks.png)",
-        HELD,
-        held,
-        *live_table(tables, recorded()),
-        HEDGED,
-        questions.family(groups, n_seeds),
-        questions.as_chosen(choice, n_seeds),
-        "Changes of it on four levels, as ratios of speed-ups on the tasks that they change:",
-        questions.changes(groups, n_seeds),
-        questions.many_rows([*tables, *older, *aside], n_seeds),
-        FINALISTS.format(large=", ".join(table.name for table in large)),
-        questions.many_points(tables, large, n_seeds),
-        TASKS_TEXT,
-        tasks_table(tables),
-        "Written with: " + ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
-    ]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 # -- pictures --------------------------------------------------------------------------------------
