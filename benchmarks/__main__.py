@@ -9,7 +9,8 @@ from benchmarks.report import DOCS, write
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--seeds", type=int, default=60, help="of the replay")
-    write(read_tables(), read_tables(TABLES / "older"), parser.parse_args().seeds)
+    groups = (read_tables(folder) for folder in (TABLES, TABLES / "older", TABLES / "aside"))
+    write(*groups, parser.parse_args().seeds)
     print(f"wrote {DOCS / 'benchmarks.md'}")
 
 

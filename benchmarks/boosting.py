@@ -1,7 +1,7 @@
 """Boosting by trees: from scratch, continued, stopped early on the fold; and what others do.
 
-``python -m benchmarks.boosting [task ...]`` prints, for four tasks, the processor seconds of each
-way and the score of its answer on rows that no search saw. With ``--flattery`` last, it prints what
+``python -m benchmarks.boosting`` prints, for four tasks, the processor seconds of each way and the
+score of its answer on rows that no search saw. With ``--flattery``, it prints what
 stopping on the fold adds to a score; with ``--refits``, which number of trees is better for the
 refit. One thread. All but Optuna's ways draw their configurations from one space with one seed.
 """
@@ -12,7 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -23,6 +23,7 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.utils import shuffle
 
+from benchmarks.live import optuna_space
 from benchmarks.tasks import Task, diamonds, digits, flights, votes
 from skhalving import HyperbandSearchCV
 
@@ -33,61 +34,54 @@ SPACE = {
     "min_child_samples": randint(1, 200),
     "reg_lambda": loguniform(1e-6, 1e3),
 }
+QUIET = {"verbose": -1, "num_threads": 1, "seed": 0}
 COMMON: dict[str, Any] = {"n_estimators": TREES, "random_state": 0, "n_jobs": 1, "verbose": -1}
 
 
-def regressor() -> LGBMRegressor:
-    return LGBMRegressor(**COMMON)
+REGRESSION = ("neg_root_mean_squared_error", {"objective": "regression", "metric": "rmse"})
+BINARY = ("neg_log_loss", {"objective": "binary", "metric": "binary_logloss"})
+CLASSES = {"objective": "multiclass", "num_class": 10, "metric": "multi_logloss"}
+ROWS = {"flights": 80_000}
 
 
-def classifier() -> LGBMClassifier:
-    return LGBMClassifier(**COMMON)
-
-
-TASKS = [
-    Task("flights", flights, regressor, SPACE, "n_estimators", n_rows=80_000),
-    Task("diamonds", diamonds, regressor, SPACE, "n_estimators"),
-    Task("votes", votes, classifier, SPACE, "n_estimators"),
-    Task("digits", digits, classifier, SPACE, "n_estimators"),
-]
-
-
-class Problem(NamedTuple):
+class Problem:
     """A task with its rows: numbers alone, so that every way can take them."""
 
-    task: Task
-    X: np.ndarray
-    unseen: np.ndarray
-    y: np.ndarray
-    y_unseen: np.ndarray
-    splits: list[tuple[np.ndarray, np.ndarray]]
-
-    @property
-    def scoring(self) -> str:
-        return "neg_log_loss" if self.task.is_classification else "neg_root_mean_squared_error"
+    def __init__(self, data: Callable[[], Any], kind: type, scoring: str, lightgbm: dict[str, Any]):
+        self.name, self.scoring, self.options = data.__name__, scoring, {**lightgbm, **QUIET}
+        self.model = kind(**COMMON)
+        task = Task(self.name, data, lambda: self.model, SPACE, n_rows=ROWS.get(self.name))
+        X, unseen, self.y, self.y_unseen = task.load()
+        self.X, self.unseen = (numbers(part, like=X) for part in (X, unseen))
+        self.common = {"scoring": scoring, "cv": task.splits(self.X, self.y), "random_state": 0}
+        self.splits = self.common["cv"]
 
     def score(self, model: Any) -> float:
         """On rows that no search saw."""
         return get_scorer(self.scoring)(model, self.unseen, self.y_unseen)
 
     def candidates(self, n: int = N_CANDIDATES) -> list[dict[str, Any]]:
-        return list(ParameterSampler(self.task.space, n, random_state=0))
+        return list(ParameterSampler(SPACE, n, random_state=0))
 
     def fitted(self, params: dict[str, Any]) -> Any:
-        return self.task.estimator().set_params(**params).fit(self.X, self.y)
+        return clone(self.model).set_params(**params).fit(self.X, self.y)
+
+    def found(self, search: Any) -> Any:
+        return search.fit(self.X, self.y).best_estimator_
 
 
-def problem(task: Task) -> Problem:
-    X, unseen, y, y_unseen = task.load()
-    if hasattr(X, "columns"):
-        both = [numbers(part, like=X) for part in (X, unseen)]
-    else:
-        both = [X.astype(np.float32), unseen.astype(np.float32)]
-    return Problem(task, *both, y, y_unseen, task.splits(both[0], y))
+def problems() -> Iterator[Problem]:
+    """One at a time."""
+    yield Problem(flights, LGBMRegressor, *REGRESSION)
+    yield Problem(diamonds, LGBMRegressor, *REGRESSION)
+    yield Problem(votes, LGBMClassifier, *BINARY)
+    yield Problem(digits, LGBMClassifier, "neg_log_loss", CLASSES)
 
 
 def numbers(frame: Any, like: Any) -> np.ndarray:
     """Categories by their numbers."""
+    if not hasattr(frame, "columns"):
+        return frame.astype(np.float32)
     columns = {}
     for name in frame:
         column = frame[name]
@@ -102,91 +96,57 @@ def numbers(frame: Any, like: Any) -> np.ndarray:
 
 
 def fixed(p: Problem) -> Any:
-    search = RandomizedSearchCV(
-        p.task.estimator(), SPACE, n_iter=N_CANDIDATES, scoring=p.scoring, cv=p.splits,
-        random_state=0,
-    )  # fmt: skip
-    return search.fit(p.X, p.y).best_estimator_
+    return p.found(RandomizedSearchCV(p.model, SPACE, n_iter=N_CANDIDATES, **p.common))
 
 
 def ours(p: Problem, early: int | None = None, **options: Any) -> Any:
-    estimator = p.task.estimator().set_params(early_stopping_rounds=early)
-    search = HyperbandSearchCV(
-        estimator, SPACE, resource="n_estimators", n_candidates=N_CANDIDATES,
-        scoring=p.scoring, cv=p.splits, random_state=0, **options,
-    )  # fmt: skip
-    return search.fit(p.X, p.y).best_estimator_
+    estimator = clone(p.model).set_params(early_stopping_rounds=early)
+    options |= {"resource": "n_estimators", "n_candidates": N_CANDIDATES, **p.common}
+    return p.found(HyperbandSearchCV(estimator, SPACE, **options))
+
+
+def of_lightgbm(p: Problem) -> dict[str, Any]:
+    """What its own functions take; folds stop together, at the best mean."""
+    return {
+        "train_set": lgb.Dataset(p.X, p.y, params={"verbose": -1}),
+        "num_boost_round": TREES,
+        "folds": p.splits,
+        "callbacks": [lgb.early_stopping(PATIENCE, verbose=False)],
+    }
 
 
 def lightgbm_cv(p: Problem) -> Any:
-    """Its folds stop together, at the best mean."""
-    kind: dict[str, Any] = {"objective": "regression", "metric": "rmse"}
-    if p.task.is_classification:
-        n_classes = len(np.unique(p.y))
-        kind = {"objective": "binary", "metric": "binary_logloss"}
-        if n_classes > 2:
-            kind = {"objective": "multiclass", "num_class": n_classes, "metric": "multi_logloss"}
     found = []
     for params in p.candidates():
-        losses = lgb.cv(
-            {**kind, **params, "verbose": -1, "num_threads": 1, "seed": 0},
-            lgb.Dataset(p.X, p.y, params={"verbose": -1}),
-            num_boost_round=TREES,
-            folds=p.splits,
-            callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
-        )
+        losses = lgb.cv({**p.options, **params}, **of_lightgbm(p))
         mean = next(values for name, values in losses.items() if name.endswith("-mean"))
         found.append((mean[-1], len(found), {**params, "n_estimators": len(mean)}))
     return p.fitted(min(found)[2])
 
 
 def optuna_search(p: Problem) -> Any:
-    import optuna
-    from optuna.distributions import FloatDistribution, IntDistribution
     from optuna_integration import OptunaSearchCV
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    space = {
-        "learning_rate": FloatDistribution(0.02, 0.5, log=True),
-        "num_leaves": IntDistribution(4, 63),
-        "min_child_samples": IntDistribution(1, 199),
-        "reg_lambda": FloatDistribution(1e-6, 1e3, log=True),
-    }
-    search = OptunaSearchCV(
-        p.task.estimator(), space, n_trials=N_CANDIDATES, scoring=p.scoring, cv=p.splits,
-        random_state=0,
-    )  # fmt: skip
-    return search.fit(p.X, p.y).best_estimator_
+    space = optuna_space(SPACE)
+    return p.found(OptunaSearchCV(p.model, space, n_trials=N_CANDIDATES, **p.common))
 
 
 def optuna_tuner(p: Problem) -> Any:
     """A space of its own, one parameter after the other; 68 trials, so it is stopped by the clock
     after what `fixed` takes on an idle machine."""
-    import optuna
     from optuna_integration import lightgbm as tuned
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    kind: dict[str, Any] = {"objective": "regression", "metric": "rmse"}
-    if p.task.is_classification:
-        n_classes = len(np.unique(p.y))
-        kind = {"objective": "binary", "metric": "binary_logloss"}
-        if n_classes > 2:
-            kind = {"objective": "multiclass", "num_class": n_classes, "metric": "multi_logloss"}
     tuner = tuned.LightGBMTunerCV(
-        {**kind, "verbose": -1, "num_threads": 1, "seed": 0},
-        lgb.Dataset(p.X, p.y, params={"verbose": -1}),
-        num_boost_round=TREES,
-        folds=p.splits,
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        p.options,
+        **of_lightgbm(p),
         time_budget=30,
         show_progress_bar=False,
         optuna_seed=0,
         return_cvbooster=True,
     )
     tuner.run()
-    params = {k: v for k, v in tuner.best_params.items() if k not in {*kind, "verbose", "seed"}}
-    n_trees = tuner.get_best_booster().best_iteration
-    return p.fitted({**params, "n_estimators": n_trees})
+    params = {name: v for name, v in tuner.best_params.items() if name not in p.options}
+    return p.fitted({**params, "n_estimators": tuner.get_best_booster().best_iteration})
 
 
 WAYS: dict[str, Callable[[Problem], Any]] = {
@@ -201,73 +161,69 @@ WAYS: dict[str, Callable[[Problem], Any]] = {
 }
 
 
-def run(tasks: list[Task]) -> None:
+def run() -> None:
     print("| task | way | processor seconds | score on unseen rows |\n|---|---|---|---|")
-    for p in map(problem, tasks):
+    for p in problems():
         for name, way in WAYS.items():
             start = time.process_time()
             model = way(p)
             seconds = time.process_time() - start
-            print(f"| {p.task.name} | {name} | {seconds:.0f} | {p.score(model):.4f} |", flush=True)
+            print(f"| {p.name} | {name} | {seconds:.0f} | {p.score(model):.4f} |", flush=True)
 
 
 # -- what stopping on the fold adds, and how many trees the refit should have ---------------------
 
 
-def stopped(p: Problem, params: dict[str, Any], part: float) -> Iterator[tuple[float, float, int]]:
+def stopped(p: Problem, params: dict[str, Any], part: float) -> np.ndarray:
     """For each fold: its score, that on unseen rows, and the trees; `part` 0 is the fold."""
-    scorer = get_scorer(p.scoring)
+    found = []
     for train, test in p.splits:
         train = shuffle(train, random_state=0)
         n = int(part * len(train))
         watched = train[:n] if n else test
-        model = clone(p.task.estimator()).set_params(early_stopping_rounds=PATIENCE, **params)
+        model = clone(p.model).set_params(early_stopping_rounds=PATIENCE, **params)
         model.fit(p.X[train[n:]], p.y[train[n:]], eval_X=p.X[watched], eval_y=p.y[watched])
-        yield scorer(model, p.X[test], p.y[test]), p.score(model), model.best_iteration_
+        score = get_scorer(p.scoring)(model, p.X[test], p.y[test])
+        found.append((score, p.score(model), model.best_iteration_))
+    return np.array(found)
 
 
-def flattery(tasks: list[Task]) -> None:
+def flattery() -> None:
     """Relative to the loss, so that tasks can be compared."""
     print("| task | rows | fold less unseen | fraction less unseen | fold adds | its error |")
     print("|---|---|---|---|---|---|")
-    for p in map(problem, tasks):
-        by_fold, by_part = [], []
+    for p in problems():
+        more = []
         for params in p.candidates(8):
-            fold, part = (np.array(list(stopped(p, params, share))) for share in (0, 0.2))
-            loss = -fold[:, 1].mean()
-            by_fold.append((fold[:, 0] - fold[:, 1]).mean() / loss)
-            by_part.append((part[:, 0] - part[:, 1]).mean() / loss)
-        adds = np.array(by_fold) - by_part
+            fold, part = (stopped(p, params, share) for share in (0, 0.2))
+            gaps = [(way[:, 0] - way[:, 1]).mean() for way in (fold, part)]
+            more.append(np.array(gaps) / -fold[:, 1].mean())
+        by_fold, by_part = np.transpose(more)
+        adds = by_fold - by_part
+        figures = (by_fold.mean(), by_part.mean(), adds.mean())
+        cells = " | ".join(f"{figure:+.2%}" for figure in figures)
         error = adds.std(ddof=1) / np.sqrt(len(adds))
-        print(
-            f"| {p.task.name} | {len(p.y)} | {np.mean(by_fold):+.2%} | {np.mean(by_part):+.2%} "
-            f"| {adds.mean():+.2%} | {error:.2%} |",
-            flush=True,
-        )
+        print(f"| {p.name} | {len(p.y)} | {cells} | {error:.2%} |", flush=True)
 
 
-def refits(tasks: list[Task]) -> None:
+def refits() -> None:
     """The unseen loss with K/(K-1) times the mean number of trees, at most as many as a fit may
     have, against that with the mean number; of 8 configurations, those that this changes."""
     print("| task | loss, median | least | most | better in |\n|---|---|---|---|---|")
-    for p in map(problem, tasks):
-        more = len(p.splits) / (len(p.splits) - 1)
-        changes = []
+    for p in problems():
+        more, changes = len(p.splits) / (len(p.splits) - 1), []
         for params in p.candidates(8):
-            n = np.mean([n_trees for _, _, n_trees in stopped(p, params, 0)])
+            n = stopped(p, params, 0)[:, 2].mean()
             few, many = round(n), min(TREES, round(more * n))
             if few < many:
                 losses = [-p.score(p.fitted({**params, "n_estimators": k})) for k in (few, many)]
                 changes.append(losses[1] / losses[0] - 1)
+        figures = (np.median(changes), min(changes), max(changes))
+        cells = " | ".join(f"{figure:+.2%}" for figure in figures)
         better = sum(change < 0 for change in changes)
-        print(
-            f"| {p.task.name} | {np.median(changes):+.2%} | {min(changes):+.2%} "
-            f"| {max(changes):+.2%} | {better} of {len(changes)} |",
-            flush=True,
-        )
+        print(f"| {p.name} | {cells} | {better} of {len(changes)} |", flush=True)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    named = [task for task in TASKS if task.name in sys.argv] or TASKS
-    {"--flattery": flattery, "--refits": refits}.get(sys.argv[-1], run)(named)
+    {"--flattery": flattery, "--refits": refits}.get(sys.argv[-1], run)()

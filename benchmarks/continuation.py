@@ -44,13 +44,13 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from benchmarks.questions import markdown
+from benchmarks.formatting import markdown, spread
 from skhalving import SuccessiveHalvingSearchCV
+from skhalving.schedule import Schedule
 from skhalving.store import Store
 from skhalving.task import Task
 
 MOST, N_CANDIDATES, REPEATS = 81, 27, 3
-SIZES = (1, 10, 32, 100)
 
 digits, digit = load_digits(return_X_y=True)
 odd = digit % 2
@@ -119,19 +119,8 @@ CASES = [
 ]
 
 
-class Run(NamedTuple):
-    """Seconds, of which spent on models; megabytes at the peak; units by the schedule."""
-
-    fit: float
-    wall: float
-    processor: float
-    models: float
-    peak: float
-    units: int
-    units_continued: int
-
-
-def run(case: Case, going_on: bool) -> Run:
+def run(case: Case, going_on: bool) -> dict[str, float]:
+    """Seconds, of which spent on models; megabytes at the peak."""
     search = SuccessiveHalvingSearchCV(
         case.estimator,
         {case.searched: list(case.values)},
@@ -160,17 +149,17 @@ def run(case: Case, going_on: bool) -> Run:
         search.fit(case.X, case.y)
         wall, processor = time.perf_counter() - start, time.process_time() - started
     assert search.all_cv_results_["continued"].any() == going_on
-    rungs = search.schedule_.brackets[0].rungs
+    fit = search.all_cv_results_["mean_fit_time"].sum() - lost * sum(spent)
+    found = {"fit": fit, "wall": wall, "processor": processor, "models": sum(spent)}
+    return {**found, "peak": peak(), "ideal": units_continued(search.schedule_)}
+
+
+def units_continued(schedule: Schedule) -> float:
+    """The units that are trained if all models go on, over those from scratch."""
+    rungs = schedule.brackets[0].rungs
     done = [0, *(rung.n_resources for rung in rungs)]
-    return Run(
-        search.all_cv_results_["mean_fit_time"].sum() - lost * sum(spent),
-        wall,
-        processor,
-        sum(spent),
-        peak(),
-        sum(rung.n_candidates * rung.n_resources for rung in rungs),
-        sum(r.n_candidates * (r.n_resources - d) for r, d in zip(rungs, done, strict=False)),
-    )
+    new = sum(r.n_candidates * (r.n_resources - d) for r, d in zip(rungs, done, strict=False))
+    return new / sum(rung.n_candidates * rung.n_resources for rung in rungs)
 
 
 def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
@@ -185,36 +174,32 @@ def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any
 
 
 def forget_peak() -> None:
-    """So that ``peak`` is that of what follows (Linux; elsewhere there is none)."""
-    if os.path.exists("/proc/self/clear_refs"):
-        Path("/proc/self/clear_refs").write_text("5")
+    """So that ``peak`` is that of what follows (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def peak() -> float:
     """The most memory that the process has held, in MB."""
-    if not os.path.exists("/proc/self/status"):
-        return float("nan")
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmHWM"))
 
 
 def going_on_row(case: Case) -> list[str]:
-    pairs = []
+    runs: dict[bool, list[dict[str, float]]] = {True: [], False: []}
     for i in range(REPEATS):
-        order = (True, False) if i % 2 == 0 else (False, True)
-        runs = {how: run(case, how) for how in order}
-        pairs.append((runs[True], runs[False]))
-    on, scratch = (Run(*np.median(runs, axis=0)) for runs in zip(*pairs, strict=True))
-    ratios = [a.fit / b.fit for a, b in pairs]
+        for going_on in (i % 2 == 0, i % 2 == 1):
+            runs[going_on].append(run(case, going_on))
+    figures = {how: {name: [r[name] for r in of] for name in of[0]} for how, of in runs.items()}
+    on, scratch = ({name: np.median(v) for name, v in of.items()} for of in figures.values())
+    ratios = {n: np.divide(figures[True][n], figures[False][n]) for n in ("fit", "processor")}
     return [
         case.name,
-        f"{on.fit:.2f} ({on.wall:.2f})",
-        f"{scratch.fit:.2f} ({scratch.wall:.2f})",
-        f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
-        f"{np.median([a.processor / b.processor for a, b in pairs]):.2f}",
-        f"{on.units_continued / on.units:.2f}",
-        f"{on.models:.2f}",
-        f"{on.peak:.0f}, {scratch.peak:.0f}",
+        *(f"{of['fit']:.2f} ({of['wall']:.2f})" for of in (on, scratch)),
+        spread(ratios["fit"]),
+        f"{np.median(ratios['processor']):.2f}",
+        f"{on['ideal']:.2f}",
+        f"{on['models']:.2f}",
+        f"{on['peak']:.0f}, {scratch['peak']:.0f}",
     ]
 
 
@@ -233,13 +218,11 @@ def models_of(megabytes: int) -> Iterator[tuple[str, Any]]:
     yield "one array", linear
 
 
-def milliseconds(function: Callable[..., Any], *args: Any, repeats: int = 5) -> float:
-    def once() -> float:
-        start = time.perf_counter()
-        function(*args)
-        return time.perf_counter() - start
-
-    return 1000 * float(np.median([once() for _ in range(repeats)]))
+def milliseconds(function: Callable[..., Any], *args: Any) -> float:
+    spent: list[float] = []
+    for _ in range(5):
+        timed(function, spent)(*args)
+    return 1000 * float(np.median(spent))
 
 
 def returned(path: str, model_too: bool) -> Any:
@@ -248,26 +231,24 @@ def returned(path: str, model_too: bool) -> Any:
     return model if model_too else None
 
 
-def keeping_rows() -> Iterator[list[str]]:
+def keeping_row(kind: str, model: Any) -> list[str]:
     executor = get_reusable_executor(max_workers=1)
 
     def through_pipe(path: str, model_too: bool) -> None:
         executor.submit(returned, path, model_too).result()
 
-    for megabytes in SIZES:
-        for kind, model in models_of(megabytes):
-            with tempfile.TemporaryDirectory() as folder:
-                store, path = Store(folder), os.path.join(folder, "joblib")
-                keep = milliseconds(store.keep, Task(0, 0, 1), model)
-                take = milliseconds(store.take, Task(0, 0, 2))
-                dump = milliseconds(joblib.dump, model, path)
-                load = milliseconds(joblib.load, path)
-                through_pipe(path, False)
-                pipe = [milliseconds(through_pipe, path, model_too) for model_too in (True, False)]
-                size = os.path.getsize(path) / 1e6
-            figures = (keep, take, dump, load, pipe[0] - pipe[1])
-            yield [f"{kind}, {size:.0f} MB", *(f"{figure:.1f}" for figure in figures)]
-    executor.shutdown()
+    with tempfile.TemporaryDirectory() as folder:
+        store, path = Store(folder), os.path.join(folder, "joblib")
+        figures = [
+            milliseconds(store.keep, Task(0, 0, 1), model),
+            milliseconds(store.take, Task(0, 0, 2)),
+            milliseconds(joblib.dump, model, path),
+            milliseconds(joblib.load, path),
+        ]
+        through_pipe(path, False)
+        with_model, without = (milliseconds(through_pipe, path, too) for too in (True, False))
+        size = os.path.getsize(path) / 1e6
+    return [f"{kind}, {size:.0f} MB", *(f"{ms:.1f}" for ms in (*figures, with_model - without))]
 
 
 def main() -> None:
@@ -275,7 +256,8 @@ def main() -> None:
     head += ["processor", "ideal", "on models: s", "peak MB: both"]
     print(markdown(head, [going_on_row(case) for case in CASES]), flush=True)
     head = ["model", "keep: ms", "take: ms", "joblib.dump: ms", "joblib.load: ms", "pipe: ms"]
-    print("\n" + markdown(head, keeping_rows()))
+    rows = [keeping_row(*of) for megabytes in (1, 10, 32, 100) for of in models_of(megabytes)]
+    print("\n" + markdown(head, rows))
 
 
 if __name__ == "__main__":

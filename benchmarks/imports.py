@@ -1,6 +1,6 @@
 """What ``import skhalving`` takes, once scikit-learn's searches are imported.
 
-    python benchmarks/imports.py [ROUNDS]
+    python benchmarks/imports.py ROUNDS
 
 Python's own count (``-X importtime``) in fresh processes: the least, since noise only adds, and the
 median. Python compiles a module once and keeps that, as an installer does; where the environment
@@ -26,13 +26,8 @@ def milliseconds():
     return int(stock[1]) / 1000, sum(map(int, after)) / 1000
 
 
-def main(rounds=15):
-    milliseconds()
-    stock, ours = zip(*(milliseconds() for _ in range(rounds)), strict=True)
-    print(f"{'ms':<14}{'least':>8}{'median':>8}")
-    for name, times in (("GridSearchCV", stock), ("skhalving", ours)):
-        print(f"{name:<14}{min(times):>8.0f}{statistics.median(times):>8.0f}")
-
-
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    milliseconds()
+    stock, ours = zip(*(milliseconds() for _ in range(int(sys.argv[1]))), strict=True)
+    for name, times in (("GridSearchCV", stock), ("skhalving", ours)):
+        print(f"{name}: {min(times):.0f} ms, median {statistics.median(times):.0f}")

@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,14 +42,8 @@ from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 RECORD = Path(__file__).parent / "live.jsonl"
 BUDGET = 10  # configurations on all folds
 N_SEEDS = 5
-PACKAGES = (
-    "scikit-learn",
-    "numpy",
-    "scipy",
-    "optuna",
-    "optuna-integration",
-    "bayeshalvingsearchcv",
-)
+PEERS = ("optuna", "optuna-integration", "bayeshalvingsearchcv")
+PACKAGES = ("scikit-learn", "numpy", "scipy", *PEERS)
 Params = dict[str, Any]
 
 
@@ -96,12 +91,14 @@ def random_search(p: Problem) -> Params:
     return search.fit(p.X, p.y).best_params_
 
 
-def ours(search: type, name: str, **options: Any) -> Method:
+def halving(search: type, name: str, **options: Any) -> Method:
+    """A search of scikit-learn's kind that has a resource, and takes a number of candidates."""
+
     def method(p: Problem) -> Params:
-        n = p.candidates(name)
-        options_of_all = {**p.common, "resource": p.task.resource, "n_candidates": n, **options}
-        found = search(p.task.estimator(), p.task.space, **options_of_all).fit(p.X, p.y)
-        return without_resource(found.best_params_, p)
+        n, resource = p.candidates(name), p.task.resource
+        all_options = {**p.common, "resource": resource, "n_candidates": n, **options}
+        found = search(p.task.estimator(), p.task.space, **all_options).fit(p.X, p.y)
+        return {name: value for name, value in found.best_params_.items() if name != resource}
 
     return method
 
@@ -110,42 +107,16 @@ def stock_halving(p: Problem) -> Params:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    options = {"resource": p.task.resource, "min_resources": "exhaust"}
-    if p.task.resource != "n_samples":
-        options["max_resources"] = p.task.estimator().get_params()[p.task.resource]
-    search = HalvingRandomSearchCV(
-        p.task.estimator(),
-        p.task.space,
-        n_candidates=p.candidates(rules.STOCK),
-        **options,
-        **p.common,
-    )
-    return without_resource(search.fit(p.X, p.y).best_params_, p)
-
-
-def without_resource(params: Params, p: Problem) -> Params:
-    return {name: value for name, value in params.items() if name != p.task.resource}
+    most = p.task.estimator().get_params().get(p.task.resource, "auto")
+    options = {"min_resources": "exhaust", "max_resources": most}
+    return halving(HalvingRandomSearchCV, rules.STOCK, **options)(p)
 
 
 # -- Optuna ----------------------------------------------------------------------------------------
 
 
-def suggest(trial: Any, space: dict[str, Any]) -> Params:
-    """One configuration of a scipy space, asked of an Optuna trial."""
-    return {name: suggest_one(trial, name, d) for name, d in space.items()}
-
-
-def suggest_one(trial: Any, name: str, d: Any) -> Any:
-    if isinstance(d, list):
-        return d[trial.suggest_categorical(name, list(range(len(d))))]
-    low, high = d.support()
-    if d.dist.name == "randint":
-        return trial.suggest_int(name, int(low), int(high))
-    return trial.suggest_float(name, float(low), float(high), log=d.dist.name == "loguniform")
-
-
 def distribution_of(d: Any) -> Any:
-    """The same for OptunaSearchCV."""
+    """What Optuna has for a list or a distribution of scipy."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if isinstance(d, list):
@@ -156,15 +127,8 @@ def distribution_of(d: Any) -> Any:
     return FloatDistribution(float(low), float(high), log=d.dist.name == "loguniform")
 
 
-def stop_after(seconds: float) -> Callable[[Any, Any], None]:
-    """Ends a study when so much CPU time has passed."""
-    start = time.process_time()
-
-    def stop(study: Any, trial: Any) -> None:
-        if time.process_time() - start >= seconds:
-            study.stop()
-
-    return stop
+def optuna_space(space: dict[str, Any]) -> dict[str, Any]:
+    return {name: distribution_of(d) for name, d in space.items()}
 
 
 def tpe(p: Problem, prune: bool = False) -> Params:
@@ -172,41 +136,34 @@ def tpe(p: Problem, prune: bool = False) -> Params:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    asked: list[Params] = []
-
-    def objective(trial: Any) -> float:
-        asked.append(suggest(trial, p.task.space))
-        scores: list[float] = []
-        for k in range(len(p.splits)):
-            scores.append(float(p.scores(asked[-1], slice(k, k + 1))[0]))
-            trial.report(scores[-1], k)
-            if prune and trial.should_prune():
-                break
-        return float(np.mean(scores))
-
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=p.seed),
         pruner=optuna.pruners.WilcoxonPruner() if prune else optuna.pruners.NopPruner(),
     )
-    study.optimize(objective, callbacks=[stop_after(p.seconds)])
-    return asked[study.best_trial.number]
-
-
-def tpe_wilcoxon(p: Problem) -> Params:
-    return tpe(p, prune=True)
+    space, start = optuna_space(p.task.space), time.process_time()
+    while time.process_time() - start < p.seconds:
+        trial, scores = study.ask(space), []
+        for k in range(len(p.splits)):
+            scores.append(float(p.scores(trial.params, slice(k, k + 1))[0]))
+            trial.report(scores[-1], k)
+            if prune and trial.should_prune():
+                break
+        study.tell(trial, float(np.mean(scores)))
+    return study.best_params
 
 
 def optuna_search(p: Problem) -> Params:
     from optuna_integration import OptunaSearchCV
 
-    search = OptunaSearchCV(
-        p.task.estimator(),
-        {name: distribution_of(d) for name, d in p.task.space.items()},
-        n_trials=100 * BUDGET,
-        callbacks=[stop_after(p.seconds)],
-        **p.common,
-    )
+    start = time.process_time()
+
+    def stop(study: Any, trial: Any) -> None:
+        if time.process_time() - start >= p.seconds:
+            study.stop()
+
+    options = {"n_trials": 100 * BUDGET, "callbacks": [stop], **p.common}
+    search = OptunaSearchCV(p.task.estimator(), optuna_space(p.task.space), **options)
     return search.fit(p.X, p.y).best_params_
 
 
@@ -218,11 +175,8 @@ def bayes_halving(p: Problem) -> Params:
     from bayes_halving_search_cv import BayesHalvingSearchCV
 
     grid = {name: values(d) for name, d in p.task.space.items()}
-    options = {
-        **p.common,
-        "cv": p.task.cv(),
-        "n_iter": BUDGET,
-    }  # it splits parts of the data itself
+    # It splits parts of the data itself.
+    options = {**p.common, "cv": p.task.cv(), "n_iter": BUDGET}
     return BayesHalvingSearchCV(p.task.estimator(), grid, **options).fit(p.X, p.y).best_params_
 
 
@@ -236,12 +190,12 @@ def values(d: Any, n: int = 25) -> list[Any]:
 
 METHODS: dict[str, Method] = {
     rules.RANDOM: random_search,
-    rules.HEDGED: ours(HyperbandSearchCV, rules.HEDGED),
-    rules.SINGLE: ours(SuccessiveHalvingSearchCV, rules.SINGLE),
-    rules.PUBLISHED: ours(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
+    rules.HEDGED: halving(HyperbandSearchCV, rules.HEDGED),
+    rules.SINGLE: halving(SuccessiveHalvingSearchCV, rules.SINGLE),
+    rules.PUBLISHED: halving(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
     rules.STOCK: stock_halving,
     "Optuna TPE": tpe,
-    "Optuna TPE, WilcoxonPruner": tpe_wilcoxon,
+    "Optuna TPE, WilcoxonPruner": partial(tpe, prune=True),
     "OptunaSearchCV": optuna_search,
     "BayesHalvingSearchCV": bayes_halving,
 }

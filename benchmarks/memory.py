@@ -81,39 +81,36 @@ def search(X, y, max_resources):
     ).fit(X, y)
 
 
-def write(path, shape, dtype):
+def arrays(shape):
+    """X by its name: a memory map of a file, and in memory."""
     rng = np.random.default_rng(0)
-    X = np.memmap(path, dtype=dtype, mode="w+", shape=shape)
-    for start in range(0, shape[0], 100_000):
-        X[start : start + 100_000] = rng.normal(size=X[start : start + 100_000].shape)
-    X.flush()
+    for dtype in (np.float32, np.float64):
+        with tempfile.NamedTemporaryFile(suffix=".bin") as file:
+            X = np.memmap(file.name, dtype=dtype, mode="w+", shape=shape)
+            for start in range(0, len(X), 100_000):
+                X[start : start + 100_000] = rng.normal(size=X[start : start + 100_000].shape)
+            X.flush()
+            X = np.memmap(file.name, dtype=dtype, mode="r", shape=shape)
+            yield f"{X.dtype.name}, memory map", X
+            yield f"{X.dtype.name}, in memory", np.array(X)
 
 
 def main(millions=6.25, columns=20):
-    n_rows = int(millions * 1e6)
-    shape = n_rows, int(columns)
+    n_rows, n_columns = int(millions * 1e6), int(columns)
     y = np.arange(n_rows) % 2
-    search(np.random.default_rng(0).normal(size=(2000, shape[1])), y[:2000], 2000)  # workers start
+    search(np.random.default_rng(0).normal(size=(2000, n_columns)), y[:2000], 2000)  # workers start
     idle = sum(map(pss, tree(os.getpid())))
-    print(f"{n_rows:,} rows; before X, {idle / 1e9:.2f} GB in all\n")
-    head = f"{'X':<20}{'GB':>6}{'rows':>6}{'s':>7}{'peak / X':>10}{'less idle':>11}"
-    print(f"{head}{'parent / X':>12}{'worker / X':>12}")
-    for dtype in (np.float32, np.float64):
-        with tempfile.NamedTemporaryFile(suffix=".bin") as file:
-            write(file.name, shape, dtype)
-            for where in ("memory map", "memory"):
-                X = np.memmap(file.name, dtype=dtype, mode="r", shape=shape)
-                if where == "memory":
-                    X = np.array(X)
-                for name, rows in (("1 %", n_rows // 100), ("all", n_rows)):
-                    start = time.perf_counter()
-                    with Peak() as peak:
-                        search(X, y, rows)
-                    seconds, size = time.perf_counter() - start, X.nbytes
-                    what = f"{np.dtype(dtype).name}, {where}"
-                    print(f"{what:<20}{size / 1e9:>6.2f}{name:>6}{seconds:>7.1f}", end="")
-                    print(f"{peak.tree / size:>10.2f}{(peak.tree - idle) / size:>11.2f}", end="")
-                    print(f"{peak.parent / size:>12.2f}{peak.worker / size:>12.2f}", flush=True)
+    head = ["X", "GB", "share", "seconds", "all processes", "less idle", "parent", "larger worker"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for name, X in arrays((n_rows, n_columns)):
+        for share, rows in (("1 %", n_rows // 100), ("all", n_rows)):
+            start = time.perf_counter()
+            with Peak() as peak:
+                search(X, y, rows)
+            seconds = time.perf_counter() - start
+            sizes = (peak.tree, peak.tree - idle, peak.parent, peak.worker)
+            cells = " | ".join(f"{size / X.nbytes:.2f}" for size in sizes)
+            print(f"| {name} | {X.nbytes / 1e9:.2f} | {share} | {seconds:.0f} | {cells} |")
 
 
 if __name__ == "__main__":

@@ -6,43 +6,34 @@ Intervals are of the mean over tasks, when tasks are drawn again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks import rules
+from benchmarks.formatting import geometric_mean, interval, markdown
 from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
 from benchmarks.rules import Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
-N_BOOTSTRAPS = 1000
+Groups = Mapping[str, Sequence[Table]]
 BUDGETS = (2.5, 5.0, 10.0, 20.0, 40.0)
+SMALL_GRIDS, GRIDS = (10, 50, 150), (10, 50, 150, 500, 2000)
 SIZES = (1, 2, 3, 5, 9, 15, 27, 40, 54, 80, 110, 150)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """One method on one table, an entry for each seed.
-
-    Attributes
-    ----------
-    table : Table
-        What was replayed.
-
-    chosen : ndarray of int
-        The answers.
-
-    cost : ndarray
-        In configurations that random search could have paid for.
-    """
+    """One method on one table, an entry for each seed."""
 
     table: Table
-    chosen: np.ndarray
-    cost: np.ndarray
+    chosen: np.ndarray  # the answers
+    cost: np.ndarray  # in configurations that random search could have paid for
 
     @property
     def speedup(self) -> float:
@@ -94,24 +85,6 @@ def figures(method: Method, table: Table, n: int | None, n_seeds: int) -> Figure
     )
 
 
-def geometric_mean(values: Iterable[float]) -> float:
-    return float(np.exp(np.mean(np.log(np.fromiter(values, float)))))
-
-
-def interval(values: Sequence[float], mean: Callable[..., float] = geometric_mean) -> str:
-    """95 % of the means, tasks drawn again."""
-    rng, values = np.random.default_rng(0), np.asarray(values)
-    draws = [mean(rng.choice(values, len(values))) for _ in range(N_BOOTSTRAPS)]
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return f"{low:.2f} to {high:.2f}"
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of cells."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def open_to_choice(tables: Sequence[Table]) -> list[Table]:
     """Those with which defaults may be chosen."""
     return [table for table in tables if data_of(table.name) not in KEPT]
@@ -120,6 +93,28 @@ def open_to_choice(tables: Sequence[Table]) -> list[Table]:
 def kept(tables: Sequence[Table]) -> list[Table]:
     """Those that only confirm."""
     return [table for table in tables if data_of(table.name) in KEPT]
+
+
+def worst(
+    values: Sequence[float], tables: Sequence[Table], form: str = ".2f", of: Any = np.argmin
+) -> str:
+    """The least value, or the largest if ``of`` is argmax, and its task."""
+    i = int(of(values))
+    return f"{values[i]:{form}} ({tables[i].name})"
+
+
+def by_group(
+    head: tuple[str, str],
+    of: Mapping[str, Any],
+    groups: Groups,
+    cells: Callable[..., Sequence[str]],
+) -> str:
+    """A row for each of ``of``, with two cells for each group of tables."""
+    rows = [
+        [name, *(cell for tables in groups.values() for cell in cells(one, tables))]
+        for name, one in of.items()
+    ]
+    return markdown([head[0], *(cell for group in groups for cell in (group, head[1]))], rows)
 
 
 # -- 1. a whole grid -------------------------------------------------------------------------------
@@ -131,17 +126,16 @@ def whole_grid(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Meth
     for name, method in methods.items():
         found = [figures(method, table, len(table), n_seeds) for table in tables]
         cheaper, lost = [f.cheaper for f in found], [f.deviations for f in found]
-        least, most = int(np.argmin(cheaper)), int(np.argmax(lost))
         rows.append(
             [
                 name,
                 f"{geometric_mean(cheaper):.1f}",
                 interval(cheaper),
-                f"{cheaper[least]:.1f} ({tables[least].name})",
+                worst(cheaper, tables, ".1f"),
                 f"{np.exp(np.mean([f.log_rank for f in found])):.2f}",
                 f"{np.mean(lost):.2f}",
                 interval(lost, np.mean),
-                f"{lost[most]:.2f} ({tables[most].name})",
+                worst(lost, tables, of=np.argmax),
             ]
         )
     head = ["search", "times cheaper", "95 %", "worst task", "rank", "loss, sd", "95 %", "worst"]
@@ -155,23 +149,14 @@ def speedups(method: Method, tables: Sequence[Table], n: int | None, n_seeds: in
     return [figures(method, table, n, n_seeds).speedup for table in tables]
 
 
-def equal_quality(
-    groups: Mapping[str, Sequence[Table]], n_seeds: int, methods: Mapping[str, Method]
-) -> str:
-    """The speed-up over random search, a column for each group of tables."""
-    rows = []
-    for name, method in methods.items():
-        row = [name]
-        for tables in groups.values():
-            found = speedups(method, tables, None, n_seeds)
-            worst = int(np.argmin(found))
-            row += [
-                f"{geometric_mean(found):.2f} ({interval(found)})",
-                f"{found[worst]:.2f} ({tables[worst].name})",
-            ]
-        rows.append(row)
-    head = [cell for group in groups for cell in (group, "worst task")]
-    return markdown(["search", *head], rows)
+def equal_quality(groups: Groups, n_seeds: int, methods: Mapping[str, Method]) -> str:
+    """The speed-up over random search."""
+
+    def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
+        found = speedups(method, tables, None, n_seeds)
+        return f"{geometric_mean(found):.2f} ({interval(found)})", worst(found, tables)
+
+    return by_group(("search", "worst task"), methods, groups, cells)
 
 
 # -- 3. equal cost ---------------------------------------------------------------------------------
@@ -205,8 +190,8 @@ def equal_cost(
         seen.append([name, *map(cell, at[:, :, 0].T)])
         below = [figures(method, table, None, n_seeds).below_own for table in tables]
         error = 1.96 * np.std(below, ddof=1) / np.sqrt(len(below))
-        worst = f"{max(below):.0%} ({tables[int(np.argmax(below))].name})"
-        held.append([name, *map(cell, at[:, :, 1].T), f"{np.mean(below):.0%} ± {error:.0%}", worst])
+        often = [f"{np.mean(below):.0%} ± {error:.0%}", worst(below, tables, ".0%", np.argmax)]
+        held.append([name, *map(cell, at[:, :, 1].T), *often])
     head = ["search", *(f"{budget:g}" for budget in BUDGETS)]
     return markdown(head, seen), markdown([*head, "below its own", "worst task"], held)
 
@@ -226,17 +211,18 @@ def worth(values: Sequence[float]) -> float:
     return float(np.sqrt(geometric_mean(values) * min(values)))
 
 
-def family(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
+def family(groups: Groups, n_seeds: int) -> str:
     """Every member on every group of tables."""
-    rows = []
-    for member in rules.FAMILY:
-        row = [str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED)]
-        for tables in groups.values():
-            found = speedups(method_of(member), tables, None, n_seeds)
-            row += [f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"]
-        rows.append(row)
-    head = [cell for group in groups for cell in (group, "worth")]
-    return markdown(["candidates", *head], rows)
+    members = {
+        str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED): member
+        for member in rules.FAMILY
+    }
+
+    def cells(member: rules.Member, tables: Sequence[Table]) -> tuple[str, str]:
+        found = speedups(method_of(member), tables, None, n_seeds)
+        return f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"
+
+    return by_group(("candidates", "worth"), members, groups, cells)
 
 
 def leave_one_out(tables: Sequence[Table], n_seeds: int) -> dict[str, rules.Member]:
@@ -284,37 +270,27 @@ CHANGES: dict[str, Method] = {
 }
 
 
-def changes(groups: Mapping[str, Sequence[Table]], n_seeds: int) -> str:
+def changes(groups: Groups, n_seeds: int) -> str:
     """Ratios of speed-ups to hedged on four levels, where a change changes anything."""
-    rows = []
-    for name, method in CHANGES.items():
-        row = [name]
-        for tables in groups.values():
-            new = np.array(speedups(method, tables, None, n_seeds))
-            ratios = new / np.array(speedups(FOUR_LEVELS, tables, None, n_seeds))
-            changed = ratios[ratios != 1.0]
-            if not len(changed):
-                row += ["", ""]
-                continue
-            row += [
-                f"{geometric_mean(changed):.2f} ({interval(changed)}; {len(changed)} tasks)",
-                f"{changed.min():.2f}",
-            ]
-        rows.append(row)
-    head = [cell for group in groups for cell in (group, "least")]
-    return markdown(["change", *head], rows)
+
+    def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
+        new, old = (np.array(speedups(m, tables, None, n_seeds)) for m in (method, FOUR_LEVELS))
+        changed = (new / old)[new != old]
+        if not len(changed):
+            return "", ""
+        mean = f"{geometric_mean(changed):.2f} ({interval(changed)}; {len(changed)} tasks)"
+        return mean, f"{changed.min():.2f}"
+
+    return by_group(("change", "least"), CHANGES, groups, cells)
 
 
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     """With and without a level more, where there are more than 100,000 rows: too few for the search
     to add levels by itself, so that tables of this size can be made."""
-    found = []
+    methods, found = (FOUR_LEVELS, CHANGES["a level more, R/27"]), []
     for table in tables:
         if table.by_rows and table.n_samples > 100_000:
-            four, five = (
-                figures(method, table, None, n_seeds).speedup
-                for method in (FOUR_LEVELS, CHANGES["a level more, R/27"])
-            )
+            four, five = (figures(method, table, None, n_seeds).speedup for method in methods)
             found.append(f"{four:.2f} and {five:.2f} ({table.name}, {table.n_samples:,} rows)")
     return (
         f"Above {plans.MANY_ROWS:,} rows the search adds levels. What one more does above 100,000 "
@@ -322,34 +298,40 @@ def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     )
 
 
-def many_points(tables: Sequence[Table], n_seeds: int) -> str:
-    """Finalists of the two brackets, of 10 to 150 candidates: times cheaper, and loss in sd."""
-    plans_of = {
-        "in proportion (as it is)": rules.of_rule(plans.hedged),
-        "at most 3 and 5": rules.some_finalists(3, 5),
-        "at most 2 and 3": rules.some_finalists(2, 3),
-        "one bracket, in proportion": rules.of_rule(plans.hedged_bracket),
-    }
+FINALISTS: dict[str, Method] = {
+    "in proportion (as it is)": rules.by(rules.of_rule(plans.hedged)),
+    "at most 3 and 5": rules.by(rules.some_finalists(3, 5)),
+    "at most 2 and 3": rules.by(rules.some_finalists(2, 3)),
+    "one bracket, in proportion": rules.by(rules.of_rule(plans.hedged_bracket)),
+}
+
+
+def many_points(tables: Sequence[Table], large: Sequence[Table], n_seeds: int) -> str:
+    """Finalists of the two brackets, of 10 to 150 candidates, and of 10 to 2,000 of large tables:
+    times cheaper, the rank among the candidates, and the loss in standard deviations."""
+    columns = [(tables, n) for n in SMALL_GRIDS] + [(large, n) for n in GRIDS if large]
     rows = []
-    for name, plan in plans_of.items():
-        method, row = rules.by(plan), [name]
-        for n in (10, 50, 150):
-            found = [figures(method, t, n, n_seeds) for t in tables if len(t) >= n]
+    for name, method in FINALISTS.items():
+        row = [name]
+        for of, n in columns:
+            found = [figures(method, t, n, n_seeds) for t in of if len(t) >= n]
             cheaper = geometric_mean(n / f.cost.mean() for f in found)
-            row.append(f"{cheaper:.1f}, {np.mean([lost_within(f, n) for f in found]):.2f}")
+            rank, lost = np.mean([among_those_that_entered(f, n) for f in found], axis=0)
+            row.append(f"{cheaper:.1f}, {np.exp(rank):.2f}, {lost:.2f}")
         rows.append(row)
-    return markdown(["finalists", "10", "50", "150"], rows)
+    return markdown(["finalists", *(f"{n:,}" for _, n in columns)], rows)
 
 
-def lost_within(found: Figures, n: int) -> float:
-    """Below the best of the very candidates that entered, in standard deviations of the best's."""
-    table, losses = found.table, []
+def among_those_that_entered(found: Figures, n: int) -> tuple[float, float]:
+    """The logarithm of the answer's rank among the very candidates that entered, and how far it is
+    below the best of them, in standard deviations of the best one's folds; means over seeds."""
+    table, spread = found.table, found.table.S[found.table.best, -1].std(ddof=1)
+    ranks, losses = [], []
     for seed, chosen in enumerate(found.chosen):
-        entered = draw(table, seed)[:n]
-        best = entered[np.argmax(table.quality[entered])]
-        spread = table.S[table.best, -1].std(ddof=1)
-        losses.append((table.quality[best] - table.quality[chosen]) / spread)
-    return float(np.mean(losses))
+        better = table.quality[draw(table, seed)[:n]] - table.quality[chosen]
+        ranks.append(np.log(1 + (better > 0).sum()))
+        losses.append(better.max() / spread)
+    return float(np.mean(ranks)), float(np.mean(losses))
 
 
 # -- why -------------------------------------------------------------------------------------------

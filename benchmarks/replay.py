@@ -21,70 +21,41 @@ from skhalving.schedule import Level, Schedule
 
 TABLES = Path(__file__).parent / "tables"
 ROLLS = 10
+FACTS = ("n_samples", "continues")
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What N random configurations score and cost on L amounts of resource and K folds.
-
-    Attributes
-    ----------
-    name : str
-        Of the task.
-
-    S : ndarray of shape (N, L, K)
-        Scores, higher is better; NaN where a fit failed.
-
-    CF, CS, CO : ndarray of shape (N, L, K)
-        Seconds of fitting, of scoring and of all else.
-
-    levels : ndarray of shape (L,)
-        Amounts of resource, rising.
-
-    n_samples : int
-        Rows that a search sees; 0 where that was not written down.
-
-    continues : bool
-        Whether training goes on between rungs: a fold whose candidate was on a lower rung then does
-        not pay for what was trained there. It pays again what a fit costs that trains nearly
-        nothing (binning, encoding), which is the fit on the least amount.
-
-    held : ndarray of shape (N,) or None
-        Scores on rows that no search sees, fitted on all others.
-
-    own, own_held : float
-        Quality, and score on those rows, of the estimator as it is.
-    """
+    """What N random configurations score and cost on L amounts of resource and K folds."""
 
     name: str
-    S: np.ndarray
-    CF: np.ndarray
-    CS: np.ndarray
-    CO: np.ndarray
-    levels: np.ndarray
-    n_samples: int = 0
+    S: np.ndarray  # (N, L, K): scores, higher is better; NaN where a fit failed
+    CF: np.ndarray  # (N, L, K): seconds of fitting,
+    CS: np.ndarray  # of scoring,
+    CO: np.ndarray  # and of all else
+    levels: np.ndarray  # (L,): amounts of resource, rising
+    n_samples: int = 0  # rows that a search sees; 0 where that was not written down
+    # Whether training goes on between rungs: a fold whose candidate was on a lower rung then does
+    # not pay for what was trained there. It pays again what a fit costs that trains nearly nothing
+    # (binning, encoding), which is the fit on the least amount.
     continues: bool = False
-    held: np.ndarray | None = None
+    held: np.ndarray | None = None  # (N,): scores on rows that no search sees, fitted on all others
+    # The estimator as it is: its quality, and its score on those rows.
     own: float = np.nan
     own_held: float = np.nan
 
     @classmethod
     def read(cls, path: Path) -> Table:
         with np.load(path) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        parts = {name: arrays[name] for name in ("S", "CF", "CS", "CO")}
-        known = {name: arrays[name].item() for name in ("n_samples", "continues") if name in arrays}
-        if "held" not in arrays:
-            return cls(path.stem, **parts, levels=arrays["levels"], **known)
-        return cls(
-            path.stem,
-            **{name: array[1:] for name, array in parts.items()},
-            levels=arrays["levels"],
-            **known,
-            held=arrays["held"][1:],
-            own=float(parts["S"][0, -1].mean()),
-            own_held=float(arrays["held"][0]),
-        )
+            arrays = dict(stored)
+        arrays.pop("params", None)
+        facts = {name: arrays.pop(name).item() for name in FACTS if name in arrays}
+        levels = arrays.pop("levels")
+        if "held" in arrays:  # the first configuration is the estimator as it is
+            facts["own"] = float(arrays["S"][0, -1].mean())
+            facts["own_held"] = float(arrays["held"][0])
+            arrays = {name: array[1:] for name, array in arrays.items()}
+        return cls(path.stem, **arrays, levels=levels, **facts)
 
     def __len__(self) -> int:
         return len(self.S)

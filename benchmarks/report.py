@@ -5,76 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import numpy as np
 
 from benchmarks import questions, rules
+from benchmarks.formatting import geometric_mean, interval, markdown
 from benchmarks.live import BUDGET, METHODS, N_SEEDS, machine, recorded
-from benchmarks.questions import figures, geometric_mean, interval, kept, markdown, open_to_choice
+from benchmarks.questions import figures, kept, open_to_choice
 from benchmarks.replay import Table
 from benchmarks.tasks import KEPT, TASKS, Task
 
 DOCS = Path(__file__).parents[1] / "docs"
-
-INTRODUCTION = """\
-# Benchmarks
-
-{quote}
-
-Written by a command, from runs on one machine; no number on this page was typed in:
-
-    pip install ".[bench]"
-    python -m benchmarks.tabulate --configurations 150    # once; the tables are stored
-    python -m benchmarks.live --seconds 600               # runs add up in live.jsonl
-    python -m benchmarks                                  # this page, in minutes
-
-A *table* holds what {span} random configurations of a task score and cost on every
-{{term}}`level`, all five folds, one core: 150, or fewer where they are dear. A {{term}}`replay`
-runs the real schedule and the real race over a table, so that {n_seeds} searches of each kind cost
-nothing. One *full evaluation* is a configuration on all folds at full resource, and costs are of
-{{term}}`CPU seconds <CPU second>`. The mean of ratios is their {{term}}`geometric mean`; every mean
-has the worst task beside it, and an interval: 95 % of the means, when the tasks are drawn again.
-
-The tasks were fixed before any schedule was replayed on them, and none has been dropped since.
-Defaults may be chosen with {n_open} of them; the data sets of the other {n_kept} ({kept}), drawn by
-a seed, only confirm. {n_older} older tables of larger tasks, at three folds, stand beside them.
-
-`HalvingRandomSearchCV` is its rule (`min_resources="exhaust"`, all folds on every rung) over the
-same tables, so its subsamples are ours; *constant low level, then full* gives everyone R/27 and the
-best three everything (Egele et al., 2024); *early-stopping CV* is random search that gives up a
-candidate between folds, when its mean falls below the incumbent's worst fold (forgiving) or mean
-(aggressive; Bergman et al., 2024).
-"""
-
-GRID = """\
-## 1. A whole grid
-
-All {span} configurations of a table enter, as with `GridSearchCV`. *Times cheaper* is against
-fitting them all; *rank* is the mean rank of the answer, 1 being the best of them; the *loss* is how
-far below the best its score is, in standard deviations of the best's scores over the folds.
-"""
-
-QUALITY = """\
-## 2. Equal quality
-
-How many configurations random search needs to find something that ranks as high, over how many it
-could have tried for the same cost. **Below 1 means: use random search.**
-"""
-
-COST = """\
-## 3. Equal cost
-
-How far the answer is below the best of the table at 2.5 to 40 full evaluations; the median
-configuration is at 1, the best at 0. In brackets the worst task. Where all configurations of a
-table cost a search less, it is shown with all of them.
-"""
-
-HELD = """\
-The same on rows that no search saw, after a refit on all others. On the right *overtuning*: how
-often the answer of a search of default size is worse there than the estimator's own parameters; the
-mean over tasks ± 1.96 standard errors.
-"""
+PAGE = Path(__file__).parent / "page.md"
 
 LIVE = """\
 ### The same live, against other packages
@@ -82,23 +26,6 @@ LIVE = """\
 {budget} full evaluations of processor time for everyone, {seeds} seeds, on the {n} cheapest tasks.
 *Regret* as above, *held out* the same on rows that no search saw; the search's own answers may be
 better than the best of the table, which is a regret below 0.
-"""
-
-TASKS_TEXT = """\
-## Tasks, and what their levels are worth
-
-A star marks those that only confirm. Seconds are of a full evaluation. On the right, how one fold
-at a level ranks (Spearman's correlation with all folds at full resource) *for* what it costs, one
-fold in full being 1. A quarter of the rows was held out before.
-"""
-
-HEDGED = """\
-## Which integers?
-
-The default schedule keeps half at cuts below full resource, a third at others, at least two
-finalists, and has two brackets of equal numbers. Below, all members of that family on four levels:
-the mean speed-up, the least, and what the choice goes by, the root of their product. Members whose
-worth differs by less than a tenth are equal: which is chosen depends on the seeds of the replay.
 """
 
 
@@ -174,7 +101,7 @@ def live_table(tables: Sequence[Table], lines: Sequence[Mapping[str, Any]]) -> l
     rows = [live_row(method, named, runs[method]) for method in METHODS if method in runs]
     head = ["search", "cost", "regret", "worst task", "held out", "below own parameters"]
     text = LIVE.format(budget=BUDGET, seeds=N_SEEDS, n=len(named))
-    return [text, markdown(head, rows), *failed]
+    return [text.strip("\n"), markdown(head, rows), *failed]
 
 
 def live_row(
@@ -186,12 +113,11 @@ def live_row(
         return [float(np.mean([of(table, run) for run in runs[table.name]])) for table in tables]
 
     regret = means(lambda table, run: live_regret(table.quality, run["quality"]))
-    worst = int(np.argmax(regret))
     return [
         method,
         f"{np.mean(means(lambda table, run: run['cpu'] / table.full_cost)):.1f}",
         f"{np.mean(regret):.3f} ({interval(regret, np.mean)})",
-        f"{regret[worst]:.2f} ({tables[worst].name})",
+        questions.worst(regret, tables, of=np.argmax),
         f"{np.mean(means(lambda table, run: live_regret(table.held, run['held']))):.3f}",
         f"{np.mean(means(lambda table, run: run['held'] < table.own_held)):.0%}",
     ]
@@ -202,15 +128,20 @@ def live_regret(known: np.ndarray, value: float) -> float:
     return float((known.max() - value) / (known.max() - np.median(known)))
 
 
-def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
+def page(
+    tables: Sequence[Table], older: Sequence[Table], aside: Sequence[Table], n_seeds: int
+) -> str:
+    """``page.md`` with its figures."""
     choice, confirm = open_to_choice(tables), kept(tables)
+    large = [table for table in aside if len(table) >= max(questions.GRIDS)]
     groups = {
         f"{len(choice)} tasks": choice,
         f"{len(confirm)} that confirm": confirm,
         f"{len(older)} older, 3 folds": older,
     }
     groups = {name: of for name, of in groups.items() if of}
-    introduction = INTRODUCTION.format(
+    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
+    return Template(PAGE.read_text()).substitute(
         quote=quote(tables, n_seeds),
         n_seeds=n_seeds,
         span=span(tables),
@@ -218,37 +149,21 @@ def page(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> str:
         n_kept=len(confirm),
         kept=", ".join(KEPT),
         n_older=len(older),
+        whole_grid=questions.whole_grid(tables, n_seeds, rules.METHODS),
+        equal_quality=questions.equal_quality(groups, n_seeds, rules.METHODS),
+        where_not=where_not([*tables, *older], n_seeds),
+        regret=regret,
+        held=held,
+        live="\n\n".join(live_table(tables, recorded())),
+        family=questions.family(groups, n_seeds),
+        as_chosen=questions.as_chosen(choice, n_seeds),
+        changes=questions.changes(groups, n_seeds),
+        many_rows=questions.many_rows([*tables, *older, *aside], n_seeds),
+        large=", ".join(table.name for table in large),
+        many_points=questions.many_points(tables, large, n_seeds),
+        tasks=tasks_table(tables),
+        machine=", ".join(f"{what} {value}" for what, value in machine().items()),
     )
-    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
-    parts = [
-        introduction,
-        GRID.format(span=span(tables)),
-        questions.whole_grid(tables, n_seeds, rules.METHODS),
-        "![Cost and loss of a whole grid, task by task](benchmarks_grid.png)",
-        QUALITY,
-        questions.equal_quality(groups, n_seeds, rules.METHODS),
-        where_not([*tables, *older], n_seeds),
-        "![Speed-up over random search, task by task](benchmarks_speedup.png)",
-        COST,
-        regret,
-        "![Regret against cost](benchmarks.png)",
-        HELD,
-        held,
-        *live_table(tables, recorded()),
-        HEDGED,
-        questions.family(groups, n_seeds),
-        questions.as_chosen(choice, n_seeds),
-        "Changes of it on four levels, as ratios of speed-ups on the tasks that they change:",
-        questions.changes(groups, n_seeds),
-        questions.many_rows([*tables, *older], n_seeds),
-        "Few candidates and many: times cheaper than all of them in full, and what is lost in "
-        "standard deviations, for 10, 50 and 150 candidates, on the tasks that have so many:",
-        questions.many_points(tables, n_seeds),
-        TASKS_TEXT,
-        tasks_table(tables),
-        "Written with: " + ", ".join(f"{what} {value}" for what, value in machine().items()) + ".",
-    ]
-    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
 # -- pictures --------------------------------------------------------------------------------------
@@ -333,7 +248,9 @@ def label(figure: Any, axis: Any, ticks: Sequence[float]) -> None:
     figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
 
 
-def write(tables: Sequence[Table], older: Sequence[Table], n_seeds: int) -> None:
+def write(
+    tables: Sequence[Table], older: Sequence[Table], aside: Sequence[Table], n_seeds: int
+) -> None:
     """The page and its pictures."""
     draw(tables, n_seeds, DOCS)
-    (DOCS / "benchmarks.md").write_text(page(tables, older, n_seeds))
+    (DOCS / "benchmarks.md").write_text(page(tables, older, aside, n_seeds))

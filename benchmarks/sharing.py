@@ -38,12 +38,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from benchmarks.questions import markdown
+from benchmarks.formatting import markdown, spread
 from skhalving import HyperbandSearchCV
 from skhalving.store import _bytes_in
 
 REPEATS = 3
-PENALTIES = [float(c) for c in np.logspace(-3, 2, 49)]
+PENALTIES, NEIGHBOURS = np.logspace(-3, 2, 49), ("last__n_neighbors", range(1, 50))
 
 
 @cache
@@ -101,14 +101,13 @@ def columns() -> ColumnTransformer:
 
 
 class Case(NamedTuple):
-    """A search over one parameter of the last step (unless named), and the bar for its ratio."""
+    """A search over one parameter, and the steps of its pipeline."""
 
     name: str
     data: Callable[[], tuple[Any, np.ndarray]]
     steps: list[Any]
     searched: str
     values: Any
-    bar: float | None = None
 
     def estimator(self, share: bool) -> Any:
         if len(self.steps) == 1:
@@ -118,11 +117,6 @@ class Case(NamedTuple):
             memory=None if share else Memory(None),
         )
 
-    @property
-    def space(self) -> dict[str, list[Any]]:
-        direct = len(self.steps) == 1 or "__" in self.searched
-        return {self.searched if direct else f"last__{self.searched}": list(self.values)}
-
 
 logistic, knn = LogisticRegression(max_iter=300), KNeighborsClassifier()
 mlp = MLPClassifier(max_iter=3, random_state=0)
@@ -130,48 +124,32 @@ words = TfidfVectorizer(ngram_range=(1, 2))
 letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), min_df=3)
 informative = SelectKBest(partial(mutual_info_classif, random_state=0), k=20)
 sgd = SGDClassifier(random_state=0)
-pca = PCA(0.95)
 tree = DecisionTreeClassifier(random_state=0)
 
 CASES = [
-    Case("TF-IDF, SGD", docstrings, [words, sgd], "alpha", np.logspace(-6, -2, 49), 3),
-    Case("letters, LinearSVC", docstrings, [letters, LinearSVC()], "C", PENALTIES[:27]),
-    Case("columns, logistic regression", table, [columns(), logistic], "C", PENALTIES, 1.5),
-    Case("columns, MLP", table, [columns(), mlp], "alpha", PENALTIES),
-    Case("PCA(0.95), neighbours", patches, [pca, knn], "n_neighbors", range(1, 50), 3),
-    Case(
-        "PCA(30), neighbours",
-        patches,
-        [PCA(30, random_state=0), knn],
-        "n_neighbors",
-        range(1, 50),
-        3,
-    ),
-    Case("mutual information, neighbours", digits, [informative, knn], "n_neighbors", range(1, 50)),
-    Case(
-        "scaling, neighbours: too little",
-        digits,
-        [StandardScaler(), knn],
-        "n_neighbors",
-        range(1, 50),
-        0.97,
-    ),
+    Case("TF-IDF, SGD", docstrings, [words, sgd], "last__alpha", np.logspace(-6, -2, 49)),
+    Case("letters, LinearSVC", docstrings, [letters, LinearSVC()], "last__C", PENALTIES[:27]),
+    Case("columns, logistic regression", table, [columns(), logistic], "last__C", PENALTIES),
+    Case("columns, MLP", table, [columns(), mlp], "last__alpha", PENALTIES),
+    Case("PCA(0.95), neighbours", patches, [PCA(0.95), knn], *NEIGHBOURS),
+    Case("PCA(30), neighbours", patches, [PCA(30, random_state=0), knn], *NEIGHBOURS),
+    Case("mutual information, neighbours", digits, [informative, knn], *NEIGHBOURS),
+    Case("scaling, neighbours: too little", digits, [StandardScaler(), knn], *NEIGHBOURS),
     Case(
         "PCA searched, neighbours: nothing",
         patches,
         [PCA(random_state=0), knn],
         "shared__n_components",
         range(10, 59),
-        0.97,
     ),
-    Case("a tree: no pipeline", digits, [tree], "ccp_alpha", np.logspace(-5, -1, 49), 0.97),
+    Case("a tree: no pipeline", digits, [tree], "ccp_alpha", np.logspace(-5, -1, 49)),
 ]
 
 
 def search(case: Case, share: bool, n_jobs: int) -> HyperbandSearchCV:
-    return HyperbandSearchCV(
-        case.estimator(share), case.space, cv=3, refit=False, random_state=0, n_jobs=n_jobs
-    )
+    space = {case.searched: list(case.values)}
+    options = {"cv": 3, "refit": False, "random_state": 0, "n_jobs": n_jobs}
+    return HyperbandSearchCV(case.estimator(share), space, **options)
 
 
 def processor_seconds() -> float:
@@ -216,18 +194,15 @@ def folder_peak() -> Iterator[list[int]]:
 
 def at_best(case: Case) -> float:
     """Of one evaluation at full rows."""
-    if len(case.steps) == 1 or "__" in case.searched:
+    if not case.searched.startswith("last"):
         return 1.0
     X, y = case.data()
-    model = case.estimator(share=False)
+    model, n = case.estimator(share=False), len(y) * 2 // 3
+    rows = X.iloc if hasattr(X, "iloc") else X
     spent = [time.process_time()]
-    half = len(y) * 2 // 3
-    cut = X.iloc if hasattr(X, "iloc") else X
-    train, test = cut[:half], cut[half:]
-    rows = model[0].fit_transform(train, y[:half])
-    rows_of_test = model[0].transform(test)
+    train, test = model[0].fit_transform(rows[:n], y[:n]), model[0].transform(rows[n:])
     spent.append(time.process_time())
-    model[-1].fit(rows, y[:half]).predict(rows_of_test)
+    model[-1].fit(train, y[:n]).predict(test)
     spent.append(time.process_time())
     return (spent[2] - spent[0]) / (spent[2] - spent[1])
 
@@ -243,30 +218,16 @@ def row(case: Case, n_jobs: int) -> list[str]:
         pairs.append((runs[True][0], runs[False][0]))
     with folder_peak() as most:
         seconds(case, True, n_jobs)
-    ratios = [without / with_ for with_, without in pairs]
     with_, without = np.median(pairs, axis=0)
     return [
         case.name,
         str(n_jobs),
         f"{with_:.2f}",
         f"{without:.2f}",
-        f"{np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+        spread([without / with_ for with_, without in pairs]),
         f"{at_best(case):.1f}",
-        "" if case.bar is None else f"{case.bar:.2f}",
         f"{most[0] / 1e6:.1f}",
     ]
-
-
-HEADER = [
-    "pipeline",
-    "n_jobs",
-    "with: s",
-    "without: s",
-    "ratio (range)",
-    "at best",
-    "bar",
-    "peak MB",
-]
 
 
 def main() -> None:
@@ -278,7 +239,8 @@ def main() -> None:
             search(CASES[-1], True, n_jobs).fit(*digits())  # the workers, and their imports
             rows.append(row(case, n_jobs))
             print(rows[-1], flush=True)
-    print(markdown(HEADER, rows))
+    head = ["pipeline", "n_jobs", "with: s", "without: s", "ratio (range)", "at best", "peak MB"]
+    print(markdown(head, rows))
 
 
 if __name__ == "__main__":

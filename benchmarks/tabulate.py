@@ -25,7 +25,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterSampler
 from threadpoolctl import threadpool_limits
 
-from benchmarks.tasks import SEED, TASKS, Task
+from benchmarks.tasks import ASIDE, SEED, TASKS, Task
 from skhalving.evaluate import Evaluate
 from skhalving.resource import resource_of
 from skhalving.schedule import Level, ladder
@@ -102,14 +102,22 @@ def tabulate(task: Task, n_configurations: int, seconds: float) -> dict[str, np.
         if elapsed > seconds:
             break
     print()
+    scores, *costs = np.stack(cells, axis=1)
     return {
-        **dict(zip(("S", "CF", "CS", "CO"), np.stack(cells, axis=1), strict=True)),
-        "held": np.array(held),
+        "S": scores.astype(np.float32),
+        **dict(zip(("CF", "CS", "CO"), map(two_digits, costs), strict=True)),
+        "held": np.array(held, np.float32),
         "params": np.array(texts),
         "levels": np.array(amounts),
         "n_samples": np.array(len(y)),
         "continues": np.array(task.continues),
     }
+
+
+def two_digits(seconds: np.ndarray) -> np.ndarray:
+    """Costs vary by more than that, and a table of 2,000 configurations should stay small."""
+    unit = 10.0 ** np.floor(np.log10(np.maximum(seconds, 1e-9)) - 1)
+    return (np.round(seconds / unit) * unit).astype(np.float32)
 
 
 def score_held_out(task: Task, params: dict[str, Any], X: Any, y: Any, *held: Any) -> float:
@@ -129,8 +137,9 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of convergence, a few thousand times
     for name in arguments.tasks:
         with threadpool_limits(1):
-            table = tabulate(TASKS[name], arguments.configurations, arguments.seconds)
-        np.savez_compressed(TABLES / f"{name}.npz", **table)
+            task, folder = (TASKS | ASIDE)[name], TABLES / ("aside" if name in ASIDE else "")
+            table = tabulate(task, arguments.configurations, arguments.seconds)
+        np.savez_compressed(folder / f"{name}.npz", **table)
 
 
 if __name__ == "__main__":

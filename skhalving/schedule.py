@@ -28,8 +28,9 @@ from typing import NamedTuple
 AUTO_LEVELS = 4
 # But a ninth of millions of rows is dear, and ten thousand rank most candidates well: with more
 # than MANY_ROWS the ladder goes down for as long as ENOUGH_ROWS are left (so with a factor of 3 the
-# lowest level has 6,000 to 18,000 rows). Below that one level more decides nothing: on two tables,
-# of 190,990 and 245,509 rows, the speed-up was .62 and 1.29 times as large (docs/benchmarks.md).
+# lowest level has 6,000 to 18,000 rows). With fewer, one level more decides nothing: on three
+# tables, of 160,608, 190,990 and 245,509 rows, the speed-up was 1.41, .62 and 1.29 times as large
+# (docs/benchmarks.md).
 MANY_ROWS, ENOUGH_ROWS = 1_000_000, 6_000
 
 

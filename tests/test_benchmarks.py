@@ -3,6 +3,8 @@
 import importlib
 import pkgutil
 import sys
+import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,13 +26,14 @@ from benchmarks.questions import figures
 from benchmarks.replay import (
     TABLES,
     Table,
+    draw,
     early_stopping,
     folds_in_turn,
     mean_of_last_two,
     read_tables,
     replay,
 )
-from benchmarks.tasks import DATA, KEPT, SEED, TASKS, data_of
+from benchmarks.tasks import ASIDE, DATA, KEPT, SEED, TASKS, data_of
 
 LEVELS = np.array([1, 3, 9, 27])
 
@@ -175,6 +178,22 @@ def test_folds_in_turn_cost_the_same_number_of_evaluations():
     assert mean_of_last_two([9.0, 1.0, 2.0]) == 1.5
 
 
+def test_an_answer_is_ranked_among_those_that_entered():
+    """The best of them has rank 1 and loses nothing, wherever it stands among all; the worst of n
+    has rank n, and loses what it is below the best."""
+    table, n = random_table(), 10
+    entered = [draw(table, seed)[:n] for seed in range(5)]
+    best, least = (
+        np.array([rows[pick(table.quality[rows])] for rows in entered])
+        for pick in (np.argmax, np.argmin)
+    )
+    spread = table.S[table.best, -1].std(ddof=1)
+    lost = (table.quality[best] - table.quality[least]).mean() / spread
+    for chosen, rank, loss in ((best, 1, 0.0), (least, n, lost)):
+        found = questions.Figures(table, chosen, np.ones(5))
+        assert questions.among_those_that_entered(found, n) == pytest.approx((np.log(rank), loss))
+
+
 def test_the_family_has_the_schedule_that_runs():
     """The member that is marked as implemented is the package's hedged rule, by default."""
     table = random_table()
@@ -200,7 +219,7 @@ def test_stored_tables_are_read_and_small(path):
     assert np.isfinite(table.cost).all()
     assert table.knows(rules.of_rule(plans.published)(table, 49))
     if table.n_folds == 5:
-        assert table.name in TASKS
+        assert table.name in TASKS | ASIDE
         assert np.isfinite(table.own_held)
         assert len(table.held) == len(table)
 
@@ -299,9 +318,38 @@ def test_the_page_names_every_table_and_every_method(digits_table, tmp_path, mon
     tables = [
         replace(digits_table, name=name) for name in ("pima_forest", "digits_svc", "ames_kernel")
     ]
-    report.write(tables, [random_table(60)], n_seeds=2)
+    report.write(tables, [random_table(60)], [], n_seeds=2)
     text = (tmp_path / "benchmarks.md").read_text()
     assert all(f"| {name} |" in text for name in rules.METHODS)
     assert all(f"| {table.name} |" in text.replace(" *", "") for table in tables)
     assert len(text.splitlines()) <= 200
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+def test_parts_of_an_evaluation_are_counted_once():
+    """What a part calls counts for the part called: together they are the whole."""
+    low_levels = importlib.import_module("benchmarks.low_levels")
+
+    class Worker:
+        def outer(self):
+            spend(0.02)
+            self.inner()
+
+        def inner(self):
+            spend(0.04)
+
+    def spend(seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+
+    running, spent = ["outside"], Counter()
+    with (
+        low_levels.timed(Worker, "outer", "outer", running, spent),
+        low_levels.timed(Worker, "inner", "inner", running, spent),
+    ):
+        Worker().outer()
+    assert running == ["outside"]
+    assert spent["inner"] >= 0.04
+    assert spent["outer"] >= 0.02
+    assert spent["outer"] + spent["inner"] == pytest.approx(-spent["outside"])
