@@ -9,8 +9,6 @@ Comments, line numbers, files and addresses in memory do not count. Neither does
 user's module, which is ``__main__`` when it runs as a script and another name when it is imported.
 """
 
-from __future__ import annotations
-
 import copyreg
 import dis
 import re
@@ -62,11 +60,6 @@ def versions(*values: Any) -> dict[str, str]:
     packages = sorted({"numpy", "scipy", "sklearn"} | reading.packages)
     python = ".".join(map(str, sys.version_info[:2]))
     return {"python": python, **{package: _version(package) for package in packages}}
-
-
-def fingerprint_of_data(*parts: Any) -> str:
-    """One hash of X, y, splits, fit parameters."""
-    return joblib.hash(parts)
 
 
 @dataclass
@@ -192,11 +185,10 @@ def _used(function: FunctionType) -> dict[str, Any]:
     names = _names(code, "LOAD_GLOBAL", "LOAD_NAME") - _names(code, "STORE_GLOBAL")
     used = {name: module[name] for name in names if name in module and _is_fixed(module[name])}
     attributes = _names(code, "LOAD_ATTR", "LOAD_METHOD")
-    for name, value in list(used.items()):
+    for name, value in used.items():
         if isinstance(value, ModuleType) and not _is_installed(value.__name__):
             own = vars(value)
-            found = {a: own[a] for a in attributes if a in own and _is_fixed(own[a])}
-            used |= {f"{name}.{a}": member for a, member in found.items()}
+            used[name] = {a: own[a] for a in attributes if a in own and _is_fixed(own[a])}
     return used
 
 

@@ -215,8 +215,6 @@ def successive_halving(
     (2, 9)
     """
     configurations = list(configurations)
-    if not configurations:
-        raise ValueError("configurations is empty; give at least one")
     levels = schedules.ladder(max_resources, min_resources, factor)
     rule = schedules.rule_for(schedule, schedules.SINGLE_RULES, levels, factor)
     plan = spaces.scheduled(rule, configurations)

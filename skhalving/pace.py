@@ -5,8 +5,6 @@ them. The clock is this process's own; those of other machines do not matter. Th
 nothing of scores.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from datetime import timedelta

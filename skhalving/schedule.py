@@ -171,8 +171,6 @@ class Schedule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "brackets", tuple(self.brackets))
-        if not self.brackets:
-            raise ValueError("a schedule without brackets runs nothing; give at least one")
         for b, bracket in enumerate(self.brackets):
             stands_on = [(rung.n_resources, rung.n_folds) for rung in bracket.rungs]
             if not stands_on or stands_on != list(self.levels[-len(stands_on) :]):

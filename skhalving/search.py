@@ -25,6 +25,7 @@ from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import joblib
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import TimeSeriesSplit, check_cv
@@ -35,7 +36,7 @@ from skhalving import schedule as schedules
 from skhalving import space as spaces
 from skhalving.evaluate import Evaluate
 from skhalving.families import FAMILIES, find
-from skhalving.fingerprint import fingerprint_of_data, stable, versions
+from skhalving.fingerprint import stable, versions
 from skhalving.loop import Evaluation, Work
 from skhalving.pace import Pace
 from skhalving.pipelines import innermost, inside, path_inside
@@ -79,7 +80,6 @@ class _Checked:
     resource: Resource
     candidates: list[dict[str, Any]]
     schedule: Schedule
-    first: int | None  # the bracket of the starting points
     pace: Pace
     limit: TimeLimit | None
 
@@ -330,7 +330,7 @@ class _HalvingSearchCV(BaseSearchCV):
             self.resource, self.estimator, _num_samples(X), self._labels(y), self._newest_first
         )
         if self.continue_training is True:
-            self._check_continuation(resource)
+            self._check_continuation()
         levels = self._ladder(resource, len(splits))
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
         if wanted is None and isinstance(self.schedule, Schedule):
@@ -339,8 +339,9 @@ class _HalvingSearchCV(BaseSearchCV):
         rng = np.random.RandomState(seed)
         candidates, schedule = spaces.fill(rule, self._space(), wanted, rng)
         self._warn_about_unused(levels, schedule)
-        points = self._starting_points()
-        candidates, schedule = spaces.with_starting_points(candidates, schedule, points)
+        candidates, schedule = spaces.with_starting_points(
+            candidates, schedule, self._starting_points()
+        )
         self._check_candidates(candidates, routed["estimator"]["fit"])
         if self.refit:
             n_train = max(len(train) for train, _ in splits)
@@ -355,7 +356,6 @@ class _HalvingSearchCV(BaseSearchCV):
             resource,
             candidates,
             schedule,
-            len(schedule) - 1 if points else None,
             pace,
             limit,
         )
@@ -364,8 +364,6 @@ class _HalvingSearchCV(BaseSearchCV):
         self, X: Any, y: Any, split_params: dict[str, Any], seed: int
     ) -> list[tuple[Any, Any]]:
         """The folds, made once, so that they are the same for everyone."""
-        if _num_samples(X) == 0:
-            raise ValueError("X has 0 samples; a search needs at least one row for every fold")
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         if getattr(cv, "random_state", 0) is None:
             # A cv that shuffles without a seed follows the search's, so that a journal can go on.
@@ -433,9 +431,8 @@ class _HalvingSearchCV(BaseSearchCV):
     def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
         top = resource.most(self.max_resources)
-        steps = [n_splits]
-        if self.folds == "grow":
-            steps = schedules.fold_steps(n_splits, self.factor)
+        grow = self.folds == "grow"
+        steps = schedules.fold_steps(n_splits, self.factor) if grow else [n_splits]
         bottom: Any = self.min_resources
         if bottom == "auto":
             least = resource.least(n_splits)
@@ -459,13 +456,7 @@ class _HalvingSearchCV(BaseSearchCV):
             stacklevel=4,
         )
 
-    def _check_continuation(self, resource: Resource) -> None:
-        if not resource.params(1):
-            raise ValueError(
-                "continue_training=True needs an iteration parameter as the resource, and "
-                f"resource={self.resource!r} changes the rows from rung to rung; pass "
-                'continue_training="auto"'
-            )
+    def _check_continuation(self) -> None:
         model = innermost(self.estimator, self.resource)
         if model is None or find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
@@ -492,8 +483,8 @@ class _HalvingSearchCV(BaseSearchCV):
         mix."""
         return {
             **versions(self.estimator, self._space(), self.scoring, self.refit),
-            "data": fingerprint_of_data(checked.X, checked.y, checked.params),
-            "splits": fingerprint_of_data(checked.splits),
+            "data": joblib.hash((checked.X, checked.y, checked.params)),
+            "splits": joblib.hash(checked.splits),
             "estimator": stable(self.estimator),
             "space": stable(self._space()),
             "scoring": stable(self.scoring),
@@ -548,8 +539,10 @@ class _HalvingSearchCV(BaseSearchCV):
             hold_out=hold_out,
             limit=checked.limit and replace(checked.limit, folder=store.folder),
         )
+        # Starting points are the last bracket, and run first.
+        first = len(checked.schedule) - 1 if self.starting_points else None
         return _SearchWork(
-            race=Race(checked.schedule, checked.first),
+            race=Race(checked.schedule, first),
             candidates=checked.candidates,
             first_like=spaces.first_like(checked.candidates),
             order=order,
@@ -606,8 +599,9 @@ class _HalvingSearchCV(BaseSearchCV):
             # The refit has no validation set. It trains as long as the folds did on average, times
             # K/(K-1) for K folds: with more rows more trees are best (`benchmarks/boosting.py`).
             n_train = np.mean([len(train) for train, _ in checked.splits])
-            more = _num_samples(checked.X) / n_train
-            alone = trains_alone(inside(best), more * self._mean_n_iter())
+            means = self.cv_results_.get("mean_n_iter")
+            n_iter = np.nan if means is None else means[self.best_index_]
+            alone = trains_alone(inside(best), n_iter * _num_samples(checked.X) / n_train)
             path = path_inside(best)
             own = {"__".join([*path, name]): value for name, value in alone.items()}
             self.refit_params_ = {**self.best_params_, **own}
@@ -620,11 +614,6 @@ class _HalvingSearchCV(BaseSearchCV):
         self.best_estimator_ = best
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
-
-    def _mean_n_iter(self) -> float:
-        """Of the best candidate; NaN if it does not tell."""
-        means = self.cv_results_.get("mean_n_iter")
-        return np.nan if means is None else means[self.best_index_]
 
 
 @dataclass(kw_only=True)

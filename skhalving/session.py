@@ -4,8 +4,6 @@ A face makes a ``Work`` of its candidates, between ``opened`` and ``conduct``. N
 estimators or of plain functions.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, closing, nullcontext

@@ -1,7 +1,5 @@
 """Draw the candidates of a search from its space, without replacement, all before it starts."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any

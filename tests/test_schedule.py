@@ -436,7 +436,6 @@ def test_a_schedule_of_ones_own():
 @pytest.mark.parametrize(
     ("brackets", "message"),
     [
-        ([], "a schedule without brackets runs nothing"),
         ([Bracket(())], r"bracket 0 has rungs on \[\], which are not the highest of the levels"),
         ([Bracket((Rung(3, 300),))], r"bracket 0 has rungs on \[\(300, 1\)\], which are not"),
         ([Bracket.on(STANDARD, 9), Bracket.on(STANDARD, 2, 3)], r"bracket 1 has \[2, 3\] candid"),
