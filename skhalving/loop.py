@@ -140,7 +140,8 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
         Arguments of ``joblib.Parallel``. One engine serves the whole race; a new one would write X
         and y to shared memory again.
     """
-    loop = _Loop(work, Watchers(work.race.schedule, watchers), pace)
+    race = work.race
+    loop = _Loop(race, work, work.known, Watchers(race.schedule, watchers), pace)
     with engine(**parallel) as workers:
         while True:
             while workers.n_free > 0 and (tasks := loop.take(workers)):
@@ -183,7 +184,9 @@ class _Loop:
         Whether time ran out.
     """
 
+    race: Race
     work: Work
+    known: dict[Task, Outcome]
     watchers: Watchers
     pace: Pace
     waiting: dict[Task, list[Trial]] = field(default_factory=dict)
@@ -202,8 +205,7 @@ class _Loop:
         if self._time_left([first]) <= 0:
             self.is_over = True
             return []
-        per_trial = len(self.work.tasks(self.waiting[first][0]))
-        n_tasks = len(self.left) + self.work.race.n_ready * per_trial
+        n_tasks = len(self.left) + self.race.n_ready * len(self.work.tasks(self.waiting[first][0]))
         self.pace.n_workers = workers.n_workers
         size = self.pace.batch_size(first.amount, n_tasks, workers.batch_seconds)
         batch = [self.left.popleft()]
@@ -213,12 +215,12 @@ class _Loop:
 
     def _fill(self) -> bool:
         """Whether there is a task to run; asks the race until there is, or it has none."""
-        while not self.left and (trial := self.work.race.ask()) is not None:
+        while not self.left and (trial := self.race.ask()) is not None:
             tasks = self.work.tasks(trial)
-            self.work.known.update(self._stopped(tasks))
-            missing = [task for task in tasks if task not in self.work.known]
+            self.known.update(self._stopped(tasks))
+            missing = [task for task in tasks if task not in self.known]
             if self.spared is None:
-                self.spared = [] if self.work.known else missing
+                self.spared = [] if self.known else missing
             new = [task for task in missing if task not in self.waiting]
             self.left += new
             for task in missing:
@@ -230,11 +232,11 @@ class _Loop:
 
     def _stopped(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
         """What is known of tasks since with a lower amount they stopped early."""
-        amounts = {level.n_resources for level in self.work.race.schedule.levels}
+        amounts = {level.n_resources for level in self.race.schedule.levels}
         for task in tasks:
             for amount in sorted(a for a in amounts if a < task.amount):
-                outcome = self.work.known.get(task._replace(amount=amount))
-                if outcome is not None and outcome.stopped and task not in self.work.known:
+                outcome = self.known.get(task._replace(amount=amount))
+                if outcome is not None and outcome.stopped and task not in self.known:
                     yield task, outcome
 
     def _time_left(self, tasks: Sequence[Task]) -> float:
@@ -274,15 +276,15 @@ class _Loop:
         trials = self.waiting.pop(task)
         self.pace.arrived(task, outcome)
         self.watchers.arrived(trials[0], task, outcome)
-        self.work.known[task] = outcome
+        self.known[task] = outcome
         for trial in trials:
-            if all(other in self.work.known for other in self.work.tasks(trial)):
+            if all(other in self.known for other in self.work.tasks(trial)):
                 self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
-        outcomes = [self.work.known[task] for task in self.work.tasks(trial)]
+        outcomes = [self.known[task] for task in self.work.tasks(trial)]
         cost = sum(outcome.seconds for outcome in outcomes)
-        move = self.work.race.tell(trial, self.work.score(outcomes), cost)
+        move = self.race.tell(trial, self.work.score(outcomes), cost)
         self.watchers.told(trial, move)
 
     def _lost(self, tasks: Sequence[Task], died: Died) -> None:
