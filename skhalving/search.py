@@ -347,17 +347,17 @@ class _HalvingSearchCV(BaseSearchCV):
             n_train = max(len(train) for train, _ in splits)
             pace.refit_amount = levels[-1].n_resources * _num_samples(X) / n_train
         return _Checked(
-            X,
-            y,
-            params,
-            routed,
-            scorers,
-            splits,
-            resource,
-            candidates,
-            schedule,
-            pace,
-            limit,
+            X=X,
+            y=y,
+            params=params,
+            routed=routed,
+            scorers=scorers,
+            splits=splits,
+            resource=resource,
+            candidates=candidates,
+            schedule=schedule,
+            pace=pace,
+            limit=limit,
         )
 
     def _splits(

@@ -100,6 +100,6 @@ class _FirstLevel(Watcher):
         self._work = work
 
     def ended(self, level: int) -> None:
-        outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == level == 0)
-        if outcomes and all(outcome.error for outcome in outcomes):
+        outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == 0)
+        if level == 0 and outcomes and all(outcome.error for outcome in outcomes):
             self._work.complain(outcomes)
