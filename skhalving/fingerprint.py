@@ -9,17 +9,16 @@ Comments, line numbers, files and addresses in memory do not count. Neither does
 user's module, which is ``__main__`` when it runs as a script and another name when it is imported.
 """
 
-from __future__ import annotations
-
 import copyreg
 import dis
 import re
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import PurePath
-from types import CodeType, FunctionType, ModuleType
+from types import CellType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import joblib
@@ -57,27 +56,28 @@ def versions(*values: Any) -> dict[str, str]:
         packages whose functions and classes are in the values; by the names that are imported.
     """
     reading = _Reading()
-    for value in values:
-        reading.text(value)
+    reading.text(values)
     packages = sorted({"numpy", "scipy", "sklearn"} | reading.packages)
     python = ".".join(map(str, sys.version_info[:2]))
     return {"python": python, **{package: _version(package) for package in packages}}
 
 
-def fingerprint_of_data(*parts: Any) -> str:
-    """One hash of X, y, splits, fit parameters."""
-    return joblib.hash(parts)
-
-
+@dataclass
 class _Reading:
-    """One reading of a value: its text, and what was met on the way."""
+    """One reading of a value: its text, and what was met on the way.
 
-    def __init__(self) -> None:
-        # The user's functions and classes by their ids. One that is met again, as in a recursion,
-        # goes by its number; it is held here so that nobody else gets its id.
-        self.met: dict[int, tuple[int, Any]] = {}
-        self.within: set[int] = set()  # objects that are being read, which may hold themselves
-        self.packages: set[str] = set()
+    Attributes
+    ----------
+    met : dict of int to (int, object)
+        Objects, functions and classes, by their ids. One that is met again, as in a recursion, goes
+        by its number; it is held here so that nobody else gets its id.
+
+    packages : set of str
+        Those that the installed functions, classes and modules are of.
+    """
+
+    met: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    packages: set[str] = field(default_factory=set)
 
     def text(self, value: Any) -> str:
         if isinstance(value, np.generic):
@@ -90,87 +90,85 @@ class _Reading:
         if isinstance(value, (list, tuple)):
             return "[" + ", ".join(map(self.text, value)) + "]"
         if isinstance(value, (set, frozenset)):
-            return "{" + ", ".join(sorted(map(self._text_apart, value))) + "}"
-        if isinstance(value, (type, FunctionType, ModuleType)):
-            return self._text_of_named(value)
-        return self._text_of_object(value)
+            # Each member is read as if it were the first: their order differs in every process.
+            texts = [replace(self, met=dict(self.met)).text(member) for member in value]
+            return "{" + ", ".join(sorted(texts)) + "}"
+        if isinstance(value, (type, FunctionType, ModuleType)) and (name := self._name(value)):
+            return name
+        if id(value) in self.met:
+            return f"#{self.met[id(value)][0]}"
+        self.met[id(value)] = len(self.met), value
+        text = self.text(_parts(value))
+        if isinstance(value, (type, FunctionType)):
+            return f"{value.__qualname__} {joblib.hash(text)[:16]}"
+        return f"{self.text(type(value))}({text})"
 
-    def _text_apart(self, value: Any) -> str:
-        """The text of a member of a set, read as if nothing had been met before it: the order in
-        which a set gives its members differs from process to process."""
-        before = self.met
-        self.met = dict(before)
-        text = self.text(value)
-        self.met = before
-        return text
-
-    def _text_of_named(self, value: Any) -> str:
-        """A class, function or module: by name if it is installed, else by what it does."""
+    def _name(self, value: type | FunctionType | ModuleType) -> str | None:
+        """The name of what is installed; None for the user's own."""
         module = value.__name__ if isinstance(value, ModuleType) else value.__module__
         name = getattr(value, "__qualname__", "")
         # Functions that were made within another, and lambdas, share their names.
-        if _is_installed(module) and "<" not in name:
-            self.packages |= {module.partition(".")[0]} - sys.stdlib_module_names
-            return f"{module}.{name}".rstrip(".")
-        if isinstance(value, ModuleType):
-            return f"module {module}"
-        if id(value) in self.met:
-            return f"{name} #{self.met[id(value)][0]}"
-        self.met[id(value)] = len(self.met), value
-        parts = self._class(value) if isinstance(value, type) else self._function(value)
-        return f"{name} {_hash(self.text(parts))[:16]}"
-
-    def _class(self, value: type) -> list[Any]:
-        """Bases and members, without the numbers that its own methods assign: these count calls."""
-        members = {n: m for n, m in vars(value).items() if n not in _ASIDE and _is_fixed(m)}
-        codes = [m.__code__ for m in members.values() if isinstance(m, FunctionType)]
-        assigned = _names(codes, "STORE_ATTR")
-        return [value.__bases__, {n: m for n, m in members.items() if n not in assigned}]
-
-    def _function(self, value: FunctionType) -> list[Any]:
-        cells = [_content(cell) for cell in value.__closure__ or ()]
-        code = self._code(value.__code__)
-        return [code, value.__defaults__, value.__kwdefaults__, cells, _used(value)]
-
-    def _code(self, code: CodeType) -> str:
-        constants = [self._code(c) if isinstance(c, CodeType) else c for c in code.co_consts]
-        names = code.co_names, code.co_varnames, code.co_freevars
-        return _hash(self.text([code.co_code, code.co_exceptiontable, constants, names]))
-
-    def _text_of_object(self, value: Any) -> str:
-        if hasattr(value, "rvs") and hasattr(value, "dist"):
-            of = type(value.dist)
-            name = value.dist.name if _is_installed(of.__module__) else self.text(of)
-            return f"{name}({self.text(value.args)}, {self.text(value.kwds)})"
-        kind = self.text(type(value))
-        if hasattr(value, "get_params"):
-            return f"{kind}({self.text(value.get_params(deep=False))})"
-        for parts in _PARTS:
-            if all(hasattr(value, part) for part in parts):
-                return f"{kind}{self.text([getattr(value, part) for part in parts])}"
-        if not _pickles_as_attributes(type(value)) or id(value) in self.within:
-            return f"{kind} {_hash(value)}"
-        self.within.add(id(value))
-        text = f"{kind}({self.text(value.__getstate__())})"
-        self.within.remove(id(value))
-        return text
+        if not _is_installed(module) or "<" in name:
+            return None
+        self.packages |= {module.partition(".")[0]} - sys.stdlib_module_names
+        return f"{module}.{name}".rstrip(".")
 
 
 _PLAIN = (str, bytes, bool, int, float, complex, type(None), type(...))
 
 # Objects that hold functions, by the attributes that these have: `functools.partial`, methods,
 # `property`, and whatever a decorator made (a cache, a compiled function, `classmethod`).
-_PARTS = [
+_HOLDERS = [
     ("func", "args", "keywords"),
     ("__func__", "__self__"),
     ("fget", "fset", "fdel"),
     ("__wrapped__",),
 ]
 
+
+def _parts(value: Any) -> Any:
+    """What an object, a function or a class is made of, in values to be read in their turn."""
+    if isinstance(value, CodeType):
+        used = value.co_names, value.co_varnames, value.co_freevars
+        return value.co_code, value.co_exceptiontable, value.co_consts, used
+    if isinstance(value, FunctionType):
+        # A cell that nothing was assigned to yet equals any other such cell.
+        cells = [None if c == CellType() else c.cell_contents for c in value.__closure__ or ()]
+        return value.__code__, value.__defaults__, value.__kwdefaults__, cells, _used(value)
+    if isinstance(value, type):
+        return value.__bases__, _members(value)
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if hasattr(value, "rvs") and hasattr(value, "dist"):
+        of = type(value.dist)
+        return value.dist.name if _is_installed(of.__module__) else of, value.args, value.kwds
+    if hasattr(value, "get_params"):
+        return value.get_params(deep=False)
+    for names in _HOLDERS:
+        if all(hasattr(value, name) for name in names):
+            return [getattr(value, name) for name in names]
+    kind = type(value)
+    has_own = any(getattr(kind, name) is not getattr(object, name) for name in _PICKLING)
+    if has_own or kind in copyreg.dispatch_table:
+        return _hash(value)
+    return value.__getstate__()
+
+
+# Whoever pickles by none of its own has nothing but attributes, which can be read one by one.
+_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__")
+
 # Members of a class that say where and how it was written.
 _ASIDE = {
     "__module__", "__doc__", "__dict__", "__weakref__", "__firstlineno__", "__static_attributes__",
 }  # fmt: skip
+
+
+def _members(kind: type) -> dict[str, Any]:
+    """Those of a class, without the numbers that its own methods assign: these count calls."""
+    members = {n: m for n, m in vars(kind).items() if n not in _ASIDE and _is_fixed(m)}
+    codes = [m.__code__ for m in members.values() if isinstance(m, FunctionType)]
+    assigned = _names(codes, "STORE_ATTR")
+    return {name: member for name, member in members.items() if name not in assigned}
 
 
 def _is_fixed(value: Any) -> bool:
@@ -187,11 +185,10 @@ def _used(function: FunctionType) -> dict[str, Any]:
     names = _names(code, "LOAD_GLOBAL", "LOAD_NAME") - _names(code, "STORE_GLOBAL")
     used = {name: module[name] for name in names if name in module and _is_fixed(module[name])}
     attributes = _names(code, "LOAD_ATTR", "LOAD_METHOD")
-    for name, value in list(used.items()):
+    for name, value in used.items():
         if isinstance(value, ModuleType) and not _is_installed(value.__name__):
             own = vars(value)
-            found = {a: own[a] for a in attributes if a in own and _is_fixed(own[a])}
-            used |= {f"{name}.{a}": member for a, member in found.items()}
+            used[name] = {a: own[a] for a in attributes if a in own and _is_fixed(own[a])}
     return used
 
 
@@ -203,22 +200,6 @@ def _names(codes: Iterable[Any], *operations: str) -> set[str]:
         names |= {step.argval for step in done if step.opname in operations}
         names |= _names((c for c in code.co_consts if isinstance(c, CodeType)), *operations)
     return names
-
-
-def _content(cell: Any) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return None
-
-
-def _pickles_as_attributes(kind: type) -> bool:
-    """Whether its instances have nothing but attributes, so that these can be read one by one."""
-    own = [getattr(kind, name) is not getattr(object, name) for name in _PICKLING]
-    return not any(own) and kind not in copyreg.dispatch_table
-
-
-_PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__")
 
 
 def _hash(value: Any) -> str:

@@ -14,8 +14,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from traceback import format_exc
@@ -27,12 +26,11 @@ from sklearn.exceptions import FitFailedWarning
 from skhalving import schedule as schedules
 from skhalving import space as spaces
 from skhalving.fingerprint import stable, versions
-from skhalving.journal import Journal
-from skhalving.loop import Evaluation, run
-from skhalving.pace import Pace, seconds_of
-from skhalving.progress import Cleaner, Log, OnResult, Recorder, Watcher, time_over
-from skhalving.race import Race, Trial
+from skhalving.loop import Evaluation, Work
+from skhalving.pace import Pace
+from skhalving.race import Race
 from skhalving.schedule import Schedule
+from skhalving.session import conduct, frozen_seed, opened
 from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 
@@ -188,7 +186,8 @@ def successive_halving(
     Raises
     ------
     ValueError
-        If an argument is out of its range, or every evaluation failed.
+        If an argument is out of its range, or every evaluation failed, or every one of the lowest
+        level.
     TypeError
         If the objective returns something that is not a number.
     KeyboardInterrupt
@@ -215,18 +214,10 @@ def successive_halving(
     >>> result.best_configuration, result.best_resource
     (2, 9)
     """
-    schedules.check_amounts(max_resources, min_resources, factor)
     configurations = list(configurations)
-    if not configurations:
-        raise ValueError("configurations is empty; give at least one")
     levels = schedules.ladder(max_resources, min_resources, factor)
     rule = schedules.rule_for(schedule, schedules.SINGLE_RULES, levels, factor)
-    plan = rule(len(configurations))
-    if plan.n_candidates != len(configurations):
-        raise ValueError(
-            f"the schedule has {plan.n_candidates} candidates, and there are "
-            f"{len(configurations)} configurations; make them equal, or name a rule"
-        )
+    plan = spaces.scheduled(rule, configurations)
     return _search(
         objective,
         lambda rng: (configurations, plan),
@@ -244,7 +235,7 @@ def successive_halving(
 
 def hyperband(
     objective: Callable[..., Any],
-    space: spaces.Space | Callable[[np.random.RandomState], Any],
+    space: spaces.Space,
     *,
     max_resources: int,
     min_resources: int = 1,
@@ -334,7 +325,8 @@ def hyperband(
     Raises
     ------
     ValueError
-        If an argument is out of its range, or every evaluation failed.
+        If an argument is out of its range, or every evaluation failed, or every one of the lowest
+        level.
     TypeError
         If the objective returns something that is not a number.
     KeyboardInterrupt
@@ -362,22 +354,15 @@ def hyperband(
     >>> len(result.configurations), bool(abs(result.best_configuration["x"] - 2) < 0.1)
     (49, True)
     """
-    schedules.check_amounts(max_resources, min_resources, factor)
     if n_candidates != "auto":
         schedules.check_integer("n_candidates", n_candidates, 1)
     wanted = None if n_candidates == "auto" else int(n_candidates)
     levels = schedules.ladder(max_resources, min_resources, factor)
     rule = schedules.rule_for(schedule, schedules.RULES, levels, factor)
 
-    def draw(rng: np.random.RandomState) -> tuple[list[Any], Schedule]:
-        if not callable(space):
-            return spaces.fill(rule, space, wanted, rng)
-        plan = rule(wanted)
-        return [space(rng) for _ in range(plan.n_candidates)], plan
-
     return _search(
         objective,
-        draw,
+        lambda rng: spaces.fill(rule, space, wanted, rng),
         random_state,
         maximize=maximize,
         stateful=stateful,
@@ -428,20 +413,14 @@ def _number(value: Any, configuration: Any) -> float:
     return float(value)
 
 
-@dataclass(frozen=True)
-class _Calls:
+@dataclass(kw_only=True)
+class _Calls(Work):
     """Calls of the objective: one for each trial."""
 
-    race: Race
     evaluate: _Evaluate
-    configurations: list[Any]
-    sign: int
-
-    def tasks(self, trial: Trial) -> list[Task]:
-        return [Task(trial.candidate, 0, self.race.rung(trial).n_resources)]
 
     def evaluation(self, task: Task) -> Evaluation:
-        return Evaluation(self.evaluate, (self.configurations[task.candidate],))
+        return Evaluation(self.evaluate, (self.candidates[task.candidate],))
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         return self.sign * outcomes[0].scores.get("score", np.nan)
@@ -449,16 +428,16 @@ class _Calls:
     def lost(self, task: Task, why: str) -> Outcome:
         return Outcome({}, error=why, ended=True)
 
-    def is_late(self, task: Task) -> bool:
-        return False
-
-    def trials(self) -> list[Trial]:
-        """The trials told so far, level by level."""
-        return sorted(self.race.scores)
-
-    def outcomes(self, known: Mapping[Task, Outcome]) -> list[Outcome]:
-        """Of each of them."""
-        return [known[task] for trial in self.trials() for task in self.tasks(trial)]
+    def complain(self, outcomes: Sequence[Outcome]) -> None:
+        failed = [o for o in outcomes if np.isnan(o.scores.get("score", np.nan))]
+        if failed:
+            first = next((o.error for o in failed if o.error is not None), "it returned NaN")
+            message = (
+                f"{len(failed)} of {len(outcomes)} evaluations failed; the first of them:\n{first}"
+            )
+            if len(failed) == len(outcomes):
+                raise ValueError(message)
+            warnings.warn(message, FitFailedWarning, stacklevel=5)
 
 
 def _search(
@@ -476,43 +455,31 @@ def _search(
     on_result: Callable[[dict[str, Any]], object] | None,
 ) -> Result:
     """What the two functions share: a race of the configurations that are drawn."""
-    pace, sign = Pace(seconds_of(max_time)), 1 if maximize else -1
-    with ExitStack() as stack:
-        book = None if journal is None else stack.enter_context(closing(Journal(journal)))
-        seed = spaces.frozen_seed(random_state, None if book is None else book.seed)
+    pace = Pace(max_time)
+    with opened(journal) as book, temporary_folder() as folder:
+        seed = frozen_seed(random_state, book)
         configurations, plan = draw(np.random.RandomState(seed))
         if book is not None:
             book.begin(seed, _fingerprint(objective, stateful, maximize, configurations, plan))
         first = len(plan) if starting_points else None
         points = list(starting_points or [])
         configurations, plan = spaces.with_starting_points(configurations, plan, points)
-        race, numbers = Race(plan, first), range(len(configurations))
-        store = Store(stack.enter_context(temporary_folder()))
-        evaluate = _Evaluate(objective, stateful, max(plan.levels).n_resources, store)
-        work = _Calls(race, evaluate, configurations, sign)
-        watchers: list[Watcher] = [Cleaner(store, plan.levels, numbers)]
-        known: dict[Task, Outcome] = {}
-        if book is not None:
-            watchers.append(recorder := Recorder(book, configurations, numbers))
-            known = recorder.known
-        if verbose > 0:
-            watchers.append(Log(race, pace, "resource", sign))
-        if on_result is not None:  # last: what it raises costs nobody what they know
-            watchers.append(OnResult(on_result, configurations, race, pace, sign))
+        store = Store(folder)
+        work = _Calls(
+            race=Race(plan, first),
+            candidates=configurations,
+            first_like=range(len(configurations)),
+            order=[0],
+            store=store,
+            sign=1 if maximize else -1,
+            evaluate=_Evaluate(objective, stateful, plan.levels[-1].n_resources, store),
+        )
         try:
-            whole = run(race, work, known, watchers, pace, n_jobs=n_jobs)
+            conduct(work, book, pace, verbose=verbose, on_result=on_result, n_jobs=n_jobs)
         except KeyboardInterrupt as stop:
-            stop.partial = _result(work, known)  # type: ignore[attr-defined]
+            stop.partial = _result(work)  # type: ignore[attr-defined]
             raise
-    if not whole:
-        warnings.warn(time_over(max_time, race, "resource"), UserWarning, stacklevel=3)
-    return _checked_result(work, known)
-
-
-def _checked_result(work: _Calls, known: Mapping[Task, Outcome]) -> Result:
-    """The result of a search that came to its end, once what failed has been told."""
-    _warn_or_raise_about(work.outcomes(known))
-    found = _result(work, known)
+    found = _result(work)
     assert found is not None  # some evaluation has a score
     return found
 
@@ -531,9 +498,9 @@ def _fingerprint(
     }
 
 
-def _result(work: _Calls, known: Mapping[Task, Outcome]) -> Result | None:
+def _result(work: _Calls) -> Result | None:
     """From the trials told so far; None if none of them has a score."""
-    race, trials = work.race, work.trials()
+    race, trials = work.race, sorted(work.race.scores)
     scored = [trial for trial in trials if not np.isnan(race.scores[trial])]
     if not scored:
         return None
@@ -544,37 +511,17 @@ def _result(work: _Calls, known: Mapping[Task, Outcome]) -> Result | None:
         "candidate": [trial.candidate for trial in trials],
         "n_resources": [race.rung(trial).n_resources for trial in trials],
         "score": [work.sign * race.scores[trial] for trial in trials],
-        "seconds": [outcome.fit_time for outcome in work.outcomes(known)],
+        "seconds": [outcome.fit_time for outcome in work.outcomes(trials)],
     }
     return Result(
-        best_configuration=work.configurations[best.candidate],
+        best_configuration=work.candidates[best.candidate],
         best_score=work.sign * race.scores[best],
         best_resource=race.rung(best).n_resources,
         maximize=work.sign > 0,
         schedule=race.schedule,
         history={name: np.array(column) for name, column in columns.items()},
-        configurations=work.configurations,
+        configurations=list(work.candidates),
     )
-
-
-def _warn_or_raise_about(outcomes: list[Outcome]) -> None:
-    """Raise if all evaluations failed; warn if some did, or if states could not be kept."""
-    failed = [o for o in outcomes if np.isnan(o.scores.get("score", np.nan))]
-    if failed:
-        first = next((o.error for o in failed if o.error is not None), "it returned NaN")
-        message = (
-            f"{len(failed)} of {len(outcomes)} evaluations failed; the first of them:\n{first}"
-        )
-        if len(failed) == len(outcomes):
-            raise ValueError(message)
-        warnings.warn(message, FitFailedWarning, stacklevel=4)
-    if faults := {o.fault for o in outcomes if o.fault}:
-        warnings.warn(
-            "Some configurations started from scratch, since their state could not be kept "
-            f"between rungs: {'; '.join(sorted(faults))}",
-            UserWarning,
-            stacklevel=4,
-        )
 
 
 def readable(value: Any) -> str:

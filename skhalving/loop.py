@@ -1,8 +1,8 @@
 """The only loop: ask the race for a trial, skip what is known, send the rest to workers, tell.
 
 A search and the plain functions hand it their ``Work``; it knows nothing of either. A trial has a
-task for each fold. ``known`` maps tasks to outcomes. So a fold on which a candidate was scored at
-the same amount is never run again, and neither is a task of which the journal has the outcome.
+task for each fold. ``Work.known`` maps tasks to outcomes. So a fold on which a candidate was scored
+at the same amount is never run again, and neither is a task of which the journal has the outcome.
 
 As many batches are in flight as there are workers, and the next is chosen when one returns; no rung
 waits for another bracket's. When a worker dies, each task that it may have been running runs again
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import time
 import warnings
+from abc import ABC, abstractmethod
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import inf
 from traceback import format_exc
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sklearn import config_context, get_config
 
@@ -29,6 +30,7 @@ from skhalving.engines import Call, Died, Engine, engine
 from skhalving.pace import Pace
 from skhalving.progress import Watcher, Watchers
 from skhalving.race import Race, Trial
+from skhalving.store import Store
 from skhalving.task import Outcome, Task
 
 
@@ -43,46 +45,90 @@ class Evaluation(NamedTuple):
     args: tuple[Any, ...]
 
 
-class Work(Protocol):
-    """What the loop must know of the candidates: their tasks, how to run one, and what scores
-    mean."""
+@dataclass(kw_only=True)
+class Work(ABC):
+    """The candidates of a race, and what is known of them. Each face of the package has a subclass
+    that says how to evaluate a task and what scores mean.
 
-    def tasks(self, trial: Trial) -> list[Task]:
-        """The evaluations of a trial; trials may have some in common."""
-
-    def evaluation(self, task: Task) -> Evaluation:
-        """How to evaluate a task; the same whenever it is asked for."""
-
-    def score(self, outcomes: Sequence[Outcome]) -> float:
-        """The number that a trial races with, from the outcomes of its tasks."""
-
-    def lost(self, task: Task, why: str) -> Outcome:
-        """The outcome of a task that ended its worker."""
-
-    def is_late(self, task: Task) -> bool:
-        """Whether the task ended its worker itself, because it took too long."""
-
-
-def run(
-    race: Race,
-    work: Work,
-    known: dict[Task, Outcome],
-    watchers: Iterable[Watcher],
-    pace: Pace,
-    **parallel: Any,
-) -> bool:
-    """Run a race: True if to its end, False if time ran out.
-
-    Parameters
+    Attributes
     ----------
     race : Race
         Told every score that it can be.
 
-    work : Work
-        What is raced.
+    candidates : sequence
+        Parameters, or the configurations of a plain function.
+
+    first_like : sequence of int
+        For each candidate, the first that equals it, in any bracket: they share tasks.
+
+    order : sequence of int
+        Folds in the order in which levels use them.
+
+    store : Store
+        What evaluations leave for one another.
 
     known : dict of Task to Outcome
         These tasks are not run; every outcome is put in it as it arrives.
+
+    unit : str
+        What the resource is called.
+
+    sign : int
+        -1 if the user is told a score with the other sign than it races with.
+    """
+
+    race: Race
+    candidates: Sequence[Any]
+    first_like: Sequence[int]
+    order: Sequence[int]
+    store: Store
+    known: dict[Task, Outcome] = field(default_factory=dict)
+    unit: str = "resource"
+    sign: int = 1
+
+    def tasks(self, trial: Trial) -> list[Task]:
+        """The evaluations of a trial; trials may have some in common."""
+        rung, candidate = self.race.rung(trial), self.first_like[trial.candidate]
+        return [Task(candidate, fold, rung.n_resources) for fold in self.order[: rung.n_folds]]
+
+    def outcomes(self, trials: Iterable[Trial]) -> list[Outcome]:
+        """What trials came to, level by level. A fold that a candidate kept from the level below
+        counts once."""
+        found = {
+            (trial.candidate, task.fold, task.amount): self.known[task]
+            for trial in sorted(trials)
+            for task in self.tasks(trial)
+        }
+        return list(found.values())
+
+    @abstractmethod
+    def evaluation(self, task: Task) -> Evaluation:
+        """How to evaluate a task; the same whenever it is asked for."""
+
+    @abstractmethod
+    def score(self, outcomes: Sequence[Outcome]) -> float:
+        """The number that a trial races with, from the outcomes of its tasks."""
+
+    @abstractmethod
+    def lost(self, task: Task, why: str) -> Outcome:
+        """The outcome of a task that ended its worker."""
+
+    @abstractmethod
+    def complain(self, outcomes: Sequence[Outcome]) -> None:
+        """Raise if all evaluations failed, warn if some did."""
+
+    def is_late(self, task: Task) -> bool:
+        """Whether the task ended its worker itself, because it took too long."""
+        return False
+
+
+def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) -> bool:
+    """Run a race: True if to its end, False if time ran out.
+
+    Parameters
+    ----------
+    work : Work
+        What is raced.
 
     watchers : iterable of Watcher
         Told what happens.
@@ -94,7 +140,8 @@ def run(
         Arguments of ``joblib.Parallel``. One engine serves the whole race; a new one would write X
         and y to shared memory again.
     """
-    loop = _Loop(race, work, known, Watchers(race.schedule, watchers), pace)
+    race = work.race
+    loop = _Loop(race, work, work.known, Watchers(race.schedule, watchers), pace)
     with engine(**parallel) as workers:
         while True:
             while workers.n_free > 0 and (tasks := loop.take(workers)):

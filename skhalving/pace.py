@@ -5,8 +5,6 @@ them. The clock is this process's own; those of other machines do not matter. Th
 nothing of scores.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from datetime import timedelta
@@ -46,24 +44,24 @@ class Pace:
 
     Parameters
     ----------
-    max_seconds : float, default=inf
-        No evaluation starts after this many seconds.
+    max_time : float, timedelta or None, default=None
+        No evaluation starts after this time from now.
 
     refit_amount : float, default=0
         The amount of the refit, in units of the resource; 0: there is none. Seconds for it are kept
         back: those of the slowest fit of the largest amount so far, scaled to ``refit_amount``.
 
-    start : float, default=None
-        When the search began, by ``time.monotonic()``; None: now.
+    Raises
+    ------
+    ValueError
+        If there is no time.
     """
 
     n_workers = 1  # set by the loop, since a cluster may grow and shrink
 
-    def __init__(
-        self, max_seconds: float = inf, refit_amount: float = 0.0, start: float | None = None
-    ) -> None:
-        self._start = time.monotonic() if start is None else start
-        self._max_seconds, self._refit_amount = max_seconds, refit_amount
+    def __init__(self, max_time: Any = None, refit_amount: float = 0.0) -> None:
+        self._start, self._max_seconds = time.monotonic(), seconds_of(max_time)
+        self.max_time, self.refit_amount = max_time, refit_amount
         self._n: dict[int, int] = {}  # of evaluations, by amount
         self._seconds: dict[int, float] = {}
         self._slowest: dict[int, float] = {}  # of fits alone
@@ -90,7 +88,7 @@ class Pace:
         if self._max_seconds == inf:
             return inf
         amount = max(self._slowest, default=1)
-        refit = self._slowest.get(amount, 0.0) * self._refit_amount / amount
+        refit = self._slowest.get(amount, 0.0) * self.refit_amount / amount
         return self._max_seconds - self.elapsed() - refit
 
     def seconds(self, amount: int) -> float | None:

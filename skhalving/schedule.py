@@ -172,8 +172,6 @@ class Schedule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "brackets", tuple(self.brackets))
-        if not self.brackets:
-            raise ValueError("a schedule without brackets runs nothing; give at least one")
         for b, bracket in enumerate(self.brackets):
             stands_on = [(rung.n_resources, rung.n_folds) for rung in bracket.rungs]
             if not stands_on or stands_on != list(self.levels[-len(stands_on) :]):
@@ -204,14 +202,9 @@ class Schedule:
 
     def rung(self, bracket: int, level: int) -> Rung:
         """The rung of a bracket on a level, both numbered from 0; IndexError if it has none."""
-        if bracket not in range(len(self)):
-            raise IndexError(f"bracket={bracket} is not one of the {len(self)}, numbered from 0")
         i = self.iter(bracket, level)
-        if i not in range(len(self.brackets[bracket].rungs)):
-            first, last = level - i, len(self.levels) - 1
-            raise IndexError(
-                f"bracket {bracket} has no rung on level={level}, only on levels {first} to {last}"
-            )
+        if min(bracket, i) < 0:
+            raise IndexError(f"bracket={bracket} has no rung on level={level}")
         return self.brackets[bracket].rungs[i]
 
     def iter(self, bracket: int, level: int) -> int:
@@ -220,7 +213,7 @@ class Schedule:
 
     def rungs_at(self, level: int) -> list[tuple[int, Rung]]:
         """The rungs on a level, each with the position of its bracket."""
-        entered = [b for b in range(len(self)) if self.iter(b, level) >= 0]
+        entered = (b for b in range(len(self)) if self.iter(b, level) >= 0)
         return [(b, self.rung(b, level)) for b in entered]
 
     def candidates_at(self, level: int) -> int:
@@ -250,22 +243,17 @@ class Schedule:
     def _repr_html_(self) -> str:
         """For a notebook: a column for each level, a row for each bracket."""
 
-        def row(tag: str, name: str, values: Sequence[object]) -> str:
-            cells = "".join(f"<{tag}>{value}</{tag}>" for value in values)
-            return f"<tr><th>{name}</th>{cells}</tr>"
-
-        head = row("th", "resource", [level.n_resources for level in self.levels])
+        rows = [["resource", *(level.n_resources for level in self.levels)]]
         if self.levels[-1].n_folds > 1:
-            head += row("th", "folds", [level.n_folds for level in self.levels])
-        body = ""
+            rows.append(["folds", *(level.n_folds for level in self.levels)])
         for b, bracket in enumerate(self.brackets):
             empty = [""] * (len(self.levels) - len(bracket.rungs))
-            counts = [rung.n_candidates for rung in bracket.rungs]
-            body += row("td", f"bracket {b}", [*empty, *counts])
-        return (
-            "<table><caption>Candidates on each level</caption>"
-            f"<thead>{head}</thead><tbody>{body}</tbody></table>"
+            rows.append([f"bracket {b}", *empty, *(rung.n_candidates for rung in bracket.rungs)])
+        body = "".join(
+            f"<tr><th>{name}</th>{''.join(f'<td>{value}</td>' for value in values)}</tr>"
+            for name, *values in rows
         )
+        return f"<table><caption>Candidates on each level</caption>{body}</table>"
 
 
 def n_steps(max_resources: int, min_resources: int, factor: int) -> int:
@@ -301,7 +289,21 @@ def auto_min_resources(
 def ladder(
     max_resources: int, min_resources: int, factor: int, folds: Sequence[int] = (1,)
 ) -> tuple[Level, ...]:
-    """Levels, lowest first: amounts grow on ``folds[0]`` folds, then folds at the full amount."""
+    """Levels, lowest first: amounts grow on ``folds[0]`` folds, then folds at the full amount.
+
+    Raises
+    ------
+    ValueError
+        If a number is not an integer, out of its range, or the maximum below the minimum.
+    """
+    check_integer("max_resources", max_resources, 1)
+    check_integer("min_resources", min_resources, 1)
+    check_integer("factor", factor, 2)
+    if min_resources > max_resources:
+        raise ValueError(
+            f"max_resources={max_resources} is below min_resources={min_resources}; raise it, "
+            'or pass min_resources="auto" to a search'
+        )
     s_max = n_steps(max_resources, min_resources, factor)
     amounts = [max_resources // factor**s for s in range(s_max, 0, -1)]
     return (
@@ -536,13 +538,10 @@ def hyperband_schedule(
                 1          14         9
                 2           5        27
     """
-    check_amounts(max_resources, min_resources, factor)
     if n_candidates is not None:
         check_integer("n_candidates", n_candidates, 1)
-    if schedule not in RULES:
-        raise ValueError(f"schedule={schedule!r} is unknown; give 'published' or 'hedged'")
     levels = ladder(max_resources, min_resources, factor)
-    return RULES[schedule](levels, factor, n_candidates)
+    return rule_for(schedule, RULES, levels, factor)(n_candidates)
 
 
 def rule_for(
@@ -559,18 +558,6 @@ def rule_for(
             "make its brackets on the levels of a plan"
         )
     return lambda n: schedule
-
-
-def check_amounts(max_resources: int, min_resources: int, factor: int) -> None:
-    """Raise a ValueError that says what is wrong with a ladder, if anything is."""
-    check_integer("max_resources", max_resources, 1)
-    check_integer("min_resources", min_resources, 1)
-    check_integer("factor", factor, 2)
-    if min_resources > max_resources:
-        raise ValueError(
-            f"max_resources={max_resources} is below min_resources={min_resources}; raise it, "
-            'or pass min_resources="auto" to a search'
-        )
 
 
 def check_integer(name: str, value: object, least: int) -> None:

@@ -15,17 +15,17 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
-from functools import cached_property
-from inspect import Signature, signature
+from functools import wraps
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
+import joblib
 import numpy as np
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import TimeSeriesSplit, check_cv
@@ -36,25 +36,16 @@ from skhalving import schedule as schedules
 from skhalving import space as spaces
 from skhalving.evaluate import Evaluate
 from skhalving.families import FAMILIES, find
-from skhalving.fingerprint import fingerprint_of_data, stable, versions
-from skhalving.journal import Journal
-from skhalving.loop import Evaluation, run
-from skhalving.pace import Pace, seconds_of
+from skhalving.fingerprint import stable, versions
+from skhalving.loop import Evaluation, Work
+from skhalving.pace import Pace
 from skhalving.pipelines import innermost, inside, path_inside
-from skhalving.progress import (
-    Cleaner,
-    EachLog,
-    Log,
-    OnResult,
-    Recorder,
-    SklearnCallbacks,
-    Watcher,
-    time_over,
-)
-from skhalving.race import Race, Trial
+from skhalving.progress import EachLog, SklearnCallbacks, Watcher
+from skhalving.race import Race
 from skhalving.resource import Resource, in_half, resource_of
 from skhalving.results import all_cv_results, cv_results
 from skhalving.schedule import Level, Schedule
+from skhalving.session import conduct, frozen_seed, opened
 from skhalving.sklearn_private import (
     BaseSearchCV,
     Interval,
@@ -73,17 +64,6 @@ from skhalving.unlogged import unlogged
 from skhalving.validation import STOPPERS, HoldOut, trains_alone, unwatched
 from skhalving.validation import check as check_eval_set
 
-# What other searches call it, and what to do here.
-_ARGUMENTS_ELSEWHERE = {
-    "n_iter": "pass n_candidates",
-    "aggressive_elimination": "pass a schedule of your own",
-}
-_VALUES_ELSEWHERE = {
-    ("n_candidates", "exhaust"): 'pass "auto", or a number',
-    ("min_resources", "exhaust"): 'pass "auto", or a number',
-    ("min_resources", "smallest"): 'pass "auto", or a number',
-}
-
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
 
 
@@ -96,33 +76,41 @@ class _Checked:
     params: dict[str, Any]
     routed: Any
     scorers: Any
-    refit_metric: str
     splits: list[tuple[Any, Any]]
     resource: Resource
     candidates: list[dict[str, Any]]
     schedule: Schedule
-    first: int | None  # the bracket of the starting points
-    max_seconds: float
+    pace: Pace
     limit: TimeLimit | None
 
-    @property
-    def order(self) -> list[int]:
-        """The folds in the order in which levels use them: those with larger training sets first,
-        which are closest to the rows of the refit, and for time series the latest."""
-        n_train = [len(train) for train, _ in self.splits]
-        return sorted(range(len(n_train)), key=lambda k: (-n_train[k], k))
 
-    @cached_property
-    def first_like(self) -> list[int]:
-        """For each candidate, the first that equals it, in any bracket: they share tasks."""
-        return spaces.first_like(self.candidates)
+# What other searches call their arguments, and what there is here.
+_ELSEWHERE = {
+    "n_iter": "pass n_candidates",
+    "aggressive_elimination": "pass a schedule of your own",
+}
+
+
+def _hinting(init: Callable[..., None]) -> Callable[..., None]:
+    """Have a constructor say which argument there is instead of one that there is not."""
+    known = signature(init).parameters
+
+    @wraps(init)
+    def hinting(self: Any, *args: Any, **options: Any) -> None:
+        for unknown in options.keys() - known.keys():
+            name, near = type(self).__name__, get_close_matches(unknown, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"see {name}"
+            hint = _ELSEWHERE.get(unknown, hint)
+            raise TypeError(f"{name} has no argument {unknown!r}; {hint}")
+        init(self, *args, **options)
+
+    return hinting
 
 
 class _HalvingSearchCV(BaseSearchCV):
     """What the two estimators share: everything but the brackets they run."""
 
     _rules: ClassVar[Mapping[str, schedules.Rule]]
-    __signature__: ClassVar[Signature]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **BaseSearchCV._parameter_constraints,
@@ -145,28 +133,13 @@ class _HalvingSearchCV(BaseSearchCV):
         "on_result": [callable, None],
     }
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        # What is shown as the signature; ``__new__`` would hide it.
-        _, *parameters = signature(cls.__init__).parameters.values()
-        cls.__signature__ = Signature(parameters)
-
-    def __new__(cls, *args: Any, **options: Any) -> _HalvingSearchCV:
-        """Say which argument there is instead of one that there is not."""
-        known = cls.__signature__.parameters
-        for name in options:
-            if name not in known:
-                near = [f"did you mean {n!r}?" for n in get_close_matches(name, known, n=1)]
-                hint = _ARGUMENTS_ELSEWHERE.get(name) or "".join(near) or f"see {cls.__name__}"
-                raise TypeError(f"{cls.__name__} has no argument {name!r}; {hint}")
-        return super().__new__(cls)
-
+    @_hinting
     def __init__(
         self,
         estimator: Any,
-        param_distributions: spaces.Space | None = None,
+        param_distributions: spaces.Grids | None = None,
         *,
-        param_grid: spaces.Space | None = None,
+        param_grid: spaces.Grids | None = None,
         resource: str = "n_samples",
         min_resources: int | str = "auto",
         max_resources: int | str = "auto",
@@ -264,32 +237,34 @@ class _HalvingSearchCV(BaseSearchCV):
         >>> search.cv_results_["rank_test_score"][search.best_index_]
         np.int32(1)
         """
-        start = time.monotonic()
-        with ExitStack() as stack:
-            journal = None
-            if self.journal is not None:
-                journal = stack.enter_context(closing(Journal(self.journal)))
-            seed = spaces.frozen_seed(self.random_state, journal.seed if journal else None)
+        with opened(self.journal) as journal, temporary_folder() as folder:
+            seed = frozen_seed(self.random_state, journal)
             checked = self._check(X, y, params, seed)
             self._describe(checked)
-            known: dict[Task, Outcome] = {}
-            watchers: list[Watcher] = []
             if journal is not None:
                 journal.begin(seed, self._fingerprint(checked))
-                recorder = Recorder(journal, checked.candidates, checked.first_like)
-                watchers.append(recorder)
-                known = recorder.known
-            store = Store(stack.enter_context(temporary_folder()))
             callbacks = SklearnCallbacks(self, checked.X, checked.y, checked.params)
-            work = self._work(checked, store, callbacks, seed)
-            race = Race(checked.schedule, first=checked.first)
-            pace = self._pace(checked, start)
-            watchers += self._watchers(work, race, pace)
-            watchers += [callbacks, _FirstLevel(race, work, known)]
-            if self.on_result is not None:  # last: what it raises costs nobody what they know
-                watchers.append(OnResult(self.on_result, checked.candidates, race, pace))
-            self._race(race, work, known, watchers, pace)
-        self._choose(checked.refit_metric)
+            work = self._work(checked, Store(folder), callbacks, seed)
+            watchers: list[Watcher] = [callbacks]
+            if self.verbose > 1:
+                watchers.append(EachLog(self.resource, checked.candidates))
+            try:
+                with unlogged():
+                    conduct(
+                        work,
+                        journal,
+                        checked.pace,
+                        verbose=self.verbose,
+                        on_result=self.on_result,
+                        watchers=watchers,
+                        n_jobs=self.n_jobs,
+                        pre_dispatch=self.pre_dispatch,
+                    )
+            finally:  # whatever has stopped it
+                self.n_fits_ = checked.pace.n_evaluations
+                if work.race.scores:
+                    self._tabulate(work)
+        self._choose()
         if self.refit:
             self._refit(checked, callbacks)
         scorers = checked.scorers
@@ -339,35 +314,23 @@ class _HalvingSearchCV(BaseSearchCV):
         self._validate_params()
         return self._check(X, y, params, 0).schedule
 
-    def _validate_params(self) -> None:
-        for name in ("n_candidates", "min_resources", "max_resources"):
-            value, hint = getattr(self, name), None
-            if isinstance(value, str):
-                hint = _VALUES_ELSEWHERE.get((name, value))
-            elif isinstance(value, float) and 0 < value < 1:
-                hint = f"amounts are whole numbers; pass int({value} * len(X))"
-            if hint is not None:
-                raise ValueError(f"{name}={value!r} is not known here; {hint}")
-        super()._validate_params()
-
     # -- 1. check and plan ----------------------------------------------------------------------
 
     def _check(self, X: Any, y: Any, params: dict[str, Any], seed: int) -> _Checked:
         """All that can be wrong is found here, before anything is written or fitted."""
-        scorers, refit_metric = self._get_scorers()
+        scorers, _ = self._get_scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
-        max_seconds, limit = seconds_of(self.max_time), None
+        pace, limit = Pace(self.max_time), None
         if self.fit_timeout is not None:
             limit = TimeLimit(float(self.fit_timeout), "", os.getpid())
         splits = self._splits(X, y, routed["splitter"]["split"], seed)
-        newest_first = isinstance(self.cv, TimeSeriesSplit)
         resource = resource_of(
-            self.resource, self.estimator, _num_samples(X), self._labels(y), newest_first
+            self.resource, self.estimator, _num_samples(X), self._labels(y), self._newest_first
         )
         if self.continue_training is True:
-            self._check_continuation(resource)
+            self._check_continuation()
         levels = self._ladder(resource, len(splits))
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
         if wanted is None and isinstance(self.schedule, Schedule):
@@ -376,31 +339,31 @@ class _HalvingSearchCV(BaseSearchCV):
         rng = np.random.RandomState(seed)
         candidates, schedule = spaces.fill(rule, self._space(), wanted, rng)
         self._warn_about_unused(levels, schedule)
-        points = self._starting_points()
-        candidates, schedule = spaces.with_starting_points(candidates, schedule, points)
+        candidates, schedule = spaces.with_starting_points(
+            candidates, schedule, self._starting_points()
+        )
         self._check_candidates(candidates, routed["estimator"]["fit"])
+        if self.refit:
+            n_train = max(len(train) for train, _ in splits)
+            pace.refit_amount = levels[-1].n_resources * _num_samples(X) / n_train
         return _Checked(
-            X,
-            y,
-            params,
-            routed,
-            scorers,
-            refit_metric,
-            splits,
-            resource,
-            candidates,
-            schedule,
-            len(schedule) - 1 if points else None,
-            max_seconds,
-            limit,
+            X=X,
+            y=y,
+            params=params,
+            routed=routed,
+            scorers=scorers,
+            splits=splits,
+            resource=resource,
+            candidates=candidates,
+            schedule=schedule,
+            pace=pace,
+            limit=limit,
         )
 
     def _splits(
         self, X: Any, y: Any, split_params: dict[str, Any], seed: int
     ) -> list[tuple[Any, Any]]:
         """The folds, made once, so that they are the same for everyone."""
-        if _num_samples(X) == 0:
-            raise ValueError("X has 0 samples; a search needs at least one row for every fold")
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         if getattr(cv, "random_state", 0) is None:
             # A cv that shuffles without a seed follows the search's, so that a journal can go on.
@@ -419,6 +382,11 @@ class _HalvingSearchCV(BaseSearchCV):
             )
         return splits
 
+    @property
+    def _newest_first(self) -> bool:
+        """Whether the last rows are the ones to keep, as for time series."""
+        return isinstance(self.cv, TimeSeriesSplit)
+
     def _labels(self, y: Any) -> np.ndarray | None:
         """The classes to stratify by, if there are any."""
         if y is None or not is_classifier(self.estimator):
@@ -426,13 +394,13 @@ class _HalvingSearchCV(BaseSearchCV):
         kind = type_of_target(y)
         return np.asarray(y).ravel() if kind in ("binary", "multiclass") else None
 
-    def _space(self) -> spaces.Space:
+    def _space(self) -> spaces.Grids:
         given = [s for s in (self.param_distributions, self.param_grid) if s is not None]
         if len(given) != 1:
             raise ValueError(
                 f"{len(given)} of param_distributions and param_grid are given; give exactly one"
             )
-        if self.resource in spaces.names(given[0]):
+        if any(self.resource in part for part in spaces.parts(given[0])):
             raise ValueError(
                 f"resource={self.resource!r} is also among the searched parameters; take it out "
                 "of the space, since the rungs set it, or take another resource"
@@ -463,18 +431,13 @@ class _HalvingSearchCV(BaseSearchCV):
     def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
         top = resource.most(self.max_resources)
-        for name in ("min_resources", "n_candidates"):
-            if getattr(self, name) != "auto":
-                schedules.check_integer(name, getattr(self, name), 1)
-        steps = [n_splits]
-        if self.folds == "grow":
-            steps = schedules.fold_steps(n_splits, self.factor)
+        grow = self.folds == "grow"
+        steps = schedules.fold_steps(n_splits, self.factor) if grow else [n_splits]
         bottom: Any = self.min_resources
         if bottom == "auto":
             least = resource.least(n_splits)
             deep = self.schedule == "hedged" and not resource.params(top)
             bottom = schedules.auto_min_resources(top, least, self.factor, len(steps), deep)
-        schedules.check_amounts(top, bottom, self.factor)
         return schedules.ladder(top, bottom, self.factor, steps)
 
     def _warn_about_unused(self, levels: tuple[Level, ...], schedule: Schedule) -> None:
@@ -493,13 +456,7 @@ class _HalvingSearchCV(BaseSearchCV):
             stacklevel=4,
         )
 
-    def _check_continuation(self, resource: Resource) -> None:
-        if not resource.params(1):
-            raise ValueError(
-                "continue_training=True needs an iteration parameter as the resource, and "
-                f"resource={self.resource!r} changes the rows from rung to rung; pass "
-                'continue_training="auto"'
-            )
+    def _check_continuation(self) -> None:
         model = innermost(self.estimator, self.resource)
         if model is None or find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
@@ -526,8 +483,8 @@ class _HalvingSearchCV(BaseSearchCV):
         mix."""
         return {
             **versions(self.estimator, self._space(), self.scoring, self.refit),
-            "data": fingerprint_of_data(checked.X, checked.y, checked.params),
-            "splits": fingerprint_of_data(checked.splits),
+            "data": joblib.hash((checked.X, checked.y, checked.params)),
+            "splits": joblib.hash(checked.splits),
             "estimator": stable(self.estimator),
             "space": stable(self._space()),
             "scoring": stable(self.scoring),
@@ -551,16 +508,22 @@ class _HalvingSearchCV(BaseSearchCV):
     def _work(
         self, checked: _Checked, store: Store, callbacks: SklearnCallbacks, seed: int
     ) -> _SearchWork:
-        levels, order = checked.schedule.levels, checked.order
+        resource, levels = checked.resource, checked.schedule.levels
+        # Folds with larger training sets come first: they are closest to the rows of the refit, and
+        # for time series the latest.
+        order = sorted(range(self.n_splits_), key=lambda k: -len(checked.splits[k][0]))
+        hold_out = None
+        if self.eval_set is not None:
+            stratified, newest = self._labels(checked.y) is not None, self._newest_first
+            hold_out = HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
         # Rows change from level to level, so no model goes on with them.
-        goes_on = self.continue_training is not False and checked.resource.params(1)
-        limit = checked.limit and replace(checked.limit, folder=store.folder)
+        goes_on = self.continue_training is not False and resource.params(1)
         evaluate = Evaluate(
             estimator=clone(self.estimator),
             X=checked.X,
             y=checked.y,
-            resource=checked.resource,
-            cuts=checked.resource.cuts(checked.splits, levels, order, seed),
+            resource=resource,
+            cuts=resource.cuts(checked.splits, levels, order, seed),
             options={
                 "scorer": checked.scorers,
                 "fit_params": checked.routed["estimator"]["fit"],
@@ -573,74 +536,23 @@ class _HalvingSearchCV(BaseSearchCV):
             families=FAMILIES if goes_on else {},
             insist=self.continue_training is True,
             top=self.max_resources_,
-            hold_out=self._hold_out(checked, seed),
-            limit=limit,
+            hold_out=hold_out,
+            limit=checked.limit and replace(checked.limit, folder=store.folder),
         )
+        # Starting points are the last bracket, and run first.
+        first = len(checked.schedule) - 1 if self.starting_points else None
         return _SearchWork(
-            checked.schedule,
-            checked.candidates,
-            checked.first_like,
-            order,
-            evaluate,
-            callbacks,
-            self._steering_metric,
-            self.error_score,
+            race=Race(checked.schedule, first),
+            candidates=checked.candidates,
+            first_like=spaces.first_like(checked.candidates),
+            order=order,
+            store=store,
+            unit=self.resource,
+            evaluate=evaluate,
+            callbacks=callbacks,
+            metric=self._steering_metric,
+            error_score=self.error_score,
         )
-
-    def _hold_out(self, checked: _Checked, seed: int) -> HoldOut | None:
-        if self.eval_set is None:
-            return None
-        stratified = self._labels(checked.y) is not None
-        newest = isinstance(self.cv, TimeSeriesSplit)
-        return HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
-
-    def _pace(self, checked: _Checked, start: float) -> Pace:
-        refit_amount = 0.0
-        if self.refit:
-            n_train = len(checked.splits[checked.order[0]][0])
-            refit_amount = self.max_resources_ * _num_samples(checked.X) / n_train
-        return Pace(checked.max_seconds, refit_amount, start)
-
-    def _watchers(self, work: _SearchWork, race: Race, pace: Pace) -> list[Watcher]:
-        watchers: list[Watcher] = [
-            Cleaner(work.evaluate.store, race.schedule.levels, work.first_like)
-        ]
-        if self.verbose > 1:
-            watchers.append(EachLog(self.resource, work.candidates))
-        if self.verbose > 0:
-            watchers.append(Log(race, pace, self.resource))
-        return watchers
-
-    def _race(
-        self,
-        race: Race,
-        work: _SearchWork,
-        known: dict[Task, Outcome],
-        watchers: list[Watcher],
-        pace: Pace,
-    ) -> None:
-        """To its end, or its time limit; whatever stops it, the tables have what is known."""
-        parallel = {"n_jobs": self.n_jobs, "pre_dispatch": self.pre_dispatch}
-        try:
-            with unlogged():
-                whole = run(race, work, known, watchers, pace, **parallel)
-        except BaseException:
-            if race.scores:
-                self._tabulate(race, work, known)
-            raise
-        finally:
-            self.n_fits_ = pace.n_evaluations
-        _raise_or_warn_about(_outcomes(race.scores, work, known), self.error_score)
-        self._tabulate(race, work, known)
-        if not whole:
-            warnings.warn(time_over(self.max_time, race, self.resource), UserWarning, stacklevel=4)
-        if faults := {o.fault for o in known.values() if o.fault}:
-            warnings.warn(
-                "The search did without some of what its evaluations leave for one another: "
-                + "; ".join(sorted(faults)),
-                UserWarning,
-                stacklevel=4,
-            )
 
     def _steering_metric(self, scores: Mapping[str, float]) -> str:
         """The metric that decides who is promoted. The metrics of a callable ``scoring`` are known
@@ -652,29 +564,26 @@ class _HalvingSearchCV(BaseSearchCV):
 
     # -- 4. the results -------------------------------------------------------------------------
 
-    def _tabulate(self, race: Race, work: _SearchWork, known: dict[Task, Outcome]) -> None:
+    def _tabulate(self, work: _SearchWork) -> None:
         """``cv_results_`` and ``all_cv_results_`` from what is known."""
+        race, resource = work.race, work.evaluate.resource
         trials = sorted(race.scores)
         params = [
-            {
-                **work.candidates[trial.candidate],
-                **work.evaluate.resource.params(race.rung(trial).n_resources),
-            }
+            {**work.candidates[trial.candidate], **resource.params(race.rung(trial).n_resources)}
             for trial in trials
         ]
-        outcomes = [{task.fold: known[task] for task in work.tasks(trial)} for trial in trials]
+        outcomes = [{task.fold: work.known[task] for task in work.tasks(t)} for t in trials]
         self.all_cv_results_ = all_cv_results(
             race.schedule, trials, params, outcomes, self.n_splits_, self.error_score
         )
         self.cv_results_ = cv_results(self.all_cv_results_, self.n_splits_)
         self.multimetric_ = "mean_test_score" not in self.cv_results_
 
-    def _choose(self, refit_metric: str) -> None:
+    def _choose(self) -> None:
         """The best row of ``cv_results_``, as ``GridSearchCV`` chooses it."""
-        if self.multimetric_ and callable(self.scoring):
-            refit_metric = self.refit
         if not self.refit and self.multimetric_:
             return
+        refit_metric = self.refit if self.multimetric_ else "score"
         results = self.cv_results_
         self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
         if not callable(self.refit):
@@ -690,8 +599,9 @@ class _HalvingSearchCV(BaseSearchCV):
             # The refit has no validation set. It trains as long as the folds did on average, times
             # K/(K-1) for K folds: with more rows more trees are best (`benchmarks/boosting.py`).
             n_train = np.mean([len(train) for train, _ in checked.splits])
-            more = _num_samples(checked.X) / n_train
-            alone = trains_alone(inside(best), more * self._mean_n_iter())
+            means = self.cv_results_.get("mean_n_iter")
+            n_iter = np.nan if means is None else means[self.best_index_]
+            alone = trains_alone(inside(best), n_iter * _num_samples(checked.X) / n_train)
             path = path_inside(best)
             own = {"__".join([*path, name]): value for name, value in alone.items()}
             self.refit_params_ = {**self.best_params_, **own}
@@ -705,43 +615,23 @@ class _HalvingSearchCV(BaseSearchCV):
         if hasattr(best, "feature_names_in_"):
             self.feature_names_in_ = best.feature_names_in_
 
-    def _mean_n_iter(self) -> float:
-        """Of the best candidate; NaN if it does not tell."""
-        means = self.cv_results_.get("mean_n_iter")
-        return np.nan if means is None else means[self.best_index_]
 
-
-@dataclass
-class _SearchWork:
+@dataclass(kw_only=True)
+class _SearchWork(Work):
     """The evaluations of a search.
 
     Attributes
     ----------
-    first_like : list of int
-        For each candidate, the first that equals it.
-
-    order : list of int
-        Folds in the order in which levels use them.
-
     parts : dict of (fold, amount) to Evaluate
         The ``Evaluate`` of each fold and amount, made when it is first asked for; where the rows
         are few it holds these alone.
     """
 
-    schedule: Schedule
-    candidates: list[dict[str, Any]]
-    first_like: list[int]
-    order: list[int]
     evaluate: Evaluate
     callbacks: SklearnCallbacks
     metric: Callable[[Mapping[str, float]], str]
     error_score: Any
     parts: dict[tuple[int, int], Evaluate] = field(default_factory=dict)
-
-    def tasks(self, trial: Trial) -> list[Task]:
-        rung = self.schedule.rung(trial.bracket, trial.level)
-        candidate = self.first_like[trial.candidate]
-        return [Task(candidate, fold, rung.n_resources) for fold in self.order[: rung.n_folds]]
 
     def evaluation(self, task: Task) -> Evaluation:
         key = task.fold, task.amount
@@ -771,35 +661,10 @@ class _SearchWork:
         limit = self.evaluate.limit
         return limit is not None and limit.was_hard(task)
 
-
-class _FirstLevel(Watcher):
-    """Ends a search whose whole lowest level has failed: nothing above it would fare better."""
-
-    def __init__(self, race: Race, work: _SearchWork, known: Mapping[Task, Outcome]) -> None:
-        self._race, self._work, self._known = race, work, known
-
-    def ended(self, level: int) -> None:
-        trials = [trial for trial in self._race.scores if trial.level == level == 0]
-        outcomes = _outcomes(trials, self._work, self._known)
-        if outcomes and all(outcome.error for outcome in outcomes):
-            _raise_or_warn_about(outcomes, np.nan)
-
-
-def _outcomes(
-    trials: Iterable[Trial], work: _SearchWork, known: Mapping[Task, Outcome]
-) -> list[Outcome]:
-    """Those of each candidate; a fold that it kept from the level below counts once."""
-    found = {
-        (trial.candidate, task.fold, task.amount): known[task]
-        for trial in sorted(trials)
-        for task in work.tasks(trial)
-    }
-    return list(found.values())
-
-
-def _raise_or_warn_about(outcomes: Sequence[Outcome], error_score: Any) -> None:
-    """Raise if all failed, warn if some did, in scikit-learn's words."""
-    _warn_or_raise_about_fit_failures([{"fit_error": o.error} for o in outcomes], error_score)
+    def complain(self, outcomes: Sequence[Outcome]) -> None:
+        """In scikit-learn's words."""
+        errors = [{"fit_error": outcome.error} for outcome in outcomes]
+        _warn_or_raise_about_fit_failures(errors, self.error_score)
 
 
 class HyperbandSearchCV(_HalvingSearchCV):

@@ -1,59 +1,64 @@
 """Draw the candidates of a search from its space, without replacement, all before it starts."""
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from itertools import islice
-from numbers import Integral
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import joblib
 import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
-from sklearn.utils import check_random_state
 
 from skhalving.schedule import Bracket, Schedule
 
-Space = Mapping[str, Any] | list[Mapping[str, Any]]
+Grids = Mapping[str, Any] | list[Mapping[str, Any]]
+Space = Grids | Callable[[np.random.RandomState], Any]
 
 # A distribution may have few values (`randint(1, 4)`), which it does not tell. After this many
 # draws for each candidate asked for, the configurations found are taken to be all of the space.
 DRAWS_PER_CANDIDATE = 20
 
 
-def is_grid(space: Space) -> bool:
-    """Whether a space is made of lists alone, so that its points can be counted."""
-    parts = [space] if isinstance(space, Mapping) else space
-    return not any(hasattr(values, "rvs") for part in parts for values in part.values())
-
-
-def names(space: Space) -> set[str]:
-    """The parameters that a space sets."""
-    parts = [space] if isinstance(space, Mapping) else space
-    return {name for part in parts for name in part}
+def parts(space: Grids) -> Sequence[Mapping[str, Any]]:
+    """The dicts of a space."""
+    return [space] if isinstance(space, Mapping) else space
 
 
 def fill(
-    brackets: Callable[[int | None], Schedule],
+    rule: Callable[[int | None], Schedule],
     space: Space,
     n_candidates: int | None,
     rng: np.random.RandomState,
-) -> tuple[list[dict[str, Any]], Schedule]:
+) -> tuple[list[Any], Schedule]:
     """The candidates, in the order of the brackets that they enter, and the schedule for that
     many."""
-    candidates = draw(space, n_candidates, brackets(None).n_candidates, rng)
-    schedule = brackets(len(candidates))
-    if schedule.n_candidates != len(candidates):
-        raise ValueError(
-            f"the schedule has {schedule.n_candidates} candidates, and {len(candidates)} were "
-            "drawn; make them equal, or name a rule"
-        )
+    default = rule(None).n_candidates
+    if callable(space):
+        candidates = [space(rng) for _ in range(n_candidates or default)]
+        return candidates, scheduled(rule, candidates)
+    candidates = draw(space, n_candidates, default, rng)
+    schedule = scheduled(rule, candidates)
     if len(schedule) > 1:
         # A grid's neighbours stand together, and a bracket should see all of the space. A single
         # bracket keeps the grid's order, as GridSearchCV does.
         candidates = [candidates[i] for i in rng.permutation(len(candidates))]
     return candidates, schedule
+
+
+def scheduled(rule: Callable[[int | None], Schedule], candidates: Sequence[Any]) -> Schedule:
+    """The schedule for these candidates.
+
+    Raises
+    ------
+    ValueError
+        If it is the user's own and for another number of them.
+    """
+    schedule = rule(len(candidates))
+    if schedule.n_candidates != len(candidates):
+        raise ValueError(
+            f"the schedule has {schedule.n_candidates} candidates, and there are "
+            f"{len(candidates)}; make them equal, or name a rule"
+        )
+    return schedule
 
 
 def with_starting_points(
@@ -69,23 +74,14 @@ def with_starting_points(
     return [*candidates, *points], Schedule(schedule.levels, (*schedule.brackets, bracket))
 
 
-def frozen_seed(random_state: Any, known: int | None = None) -> int:
-    """The seed of a search: an int itself, else that of its journal, else a draw."""
-    if isinstance(random_state, Integral):
-        return int(random_state)
-    if known is not None:
-        return known
-    return int(check_random_state(random_state).randint(2**31 - 1))
-
-
 def draw(
-    space: Space, n_candidates: int | None, default: int, rng: np.random.RandomState
+    space: Grids, n_candidates: int | None, default: int, rng: np.random.RandomState
 ) -> list[dict[str, Any]]:
     """``n_candidates`` configurations; None: all points of a grid, ``default`` of anything else.
 
     Warns when the space has fewer than asked for.
     """
-    if is_grid(space):
+    if not any(hasattr(values, "rvs") for part in parts(space) for values in part.values()):
         size = len(ParameterGrid(space))
         n = size if n_candidates is None else min(n_candidates, size)
         candidates = list(
@@ -93,8 +89,12 @@ def draw(
         )
     else:
         n = default if n_candidates is None else n_candidates
-        draws = ParameterSampler(space, n * DRAWS_PER_CANDIDATE, random_state=rng)
-        candidates = list(islice(_distinct(draws), n))
+        distinct: dict[Hashable, dict[str, Any]] = {}
+        for point in ParameterSampler(space, n * DRAWS_PER_CANDIDATE, random_state=rng):
+            distinct.setdefault(_key(point), point)
+            if len(distinct) == n:
+                break
+        candidates = list(distinct.values())
     if not candidates:
         raise ValueError(f"the space {space!r} is empty; give at least one configuration")
     if n_candidates is not None and len(candidates) < n_candidates:
@@ -107,19 +107,10 @@ def draw(
     return candidates
 
 
-def first_like(candidates: list[dict[str, Any]]) -> list[int]:
+def first_like(candidates: Sequence[dict[str, Any]]) -> list[int]:
     """For each candidate, the first that equals it: itself unless a grid repeats a point."""
     first: dict[Hashable, int] = {}
     return [first.setdefault(_key(point), i) for i, point in enumerate(candidates)]
-
-
-def _distinct(points: Iterable[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    seen = set()
-    for point in points:
-        key = _key(point)
-        if key not in seen:
-            seen.add(key)
-            yield point
 
 
 def _key(point: dict[str, Any]) -> Hashable:

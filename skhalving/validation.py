@@ -8,7 +8,7 @@ and what a fitted model tells of its iterations. Nothing here knows of pipelines
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from inspect import signature
@@ -16,6 +16,7 @@ from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelEncoder
 
 from skhalving.families import EARLY, class_name, n_evaluated
@@ -78,7 +79,8 @@ def _of_lightgbm(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
 
 def _encode_for_lightgbm(model: Any, y_train: Any, y: Any) -> Any:
     """4.7 forgets to encode the classes of ``eval_y`` (lightgbm #7400)."""
-    if not sys.modules["lightgbm"].__version__.startswith("4.7."):
+    forgets = is_classifier(model) and sys.modules["lightgbm"].__version__.startswith("4.7.")
+    if not forgets:
         return y
     return LabelEncoder().fit(y_train).transform(y)
 
@@ -98,22 +100,30 @@ def _of_hist(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
     return {"X_val": X, "y_val": y, "sample_weight_val": weight}
 
 
-def _known_stoppers() -> Iterator[tuple[str, Stopper]]:
-    rounds = dict.fromkeys(EARLY)
-    detector = dict.fromkeys(("early_stopping_rounds", "od_wait", "od_type", "od_pval"))
-    trees = ("n_estimators",)
-    of_catboost = ("iterations", "n_estimators", "num_boost_round", "num_trees")
-    for kind in ("Classifier", "Regressor"):
-        yield f"xgboost.XGB{kind}", Stopper(_pairs, trees, rounds, alone=False)
-        encode = _encode_for_lightgbm if kind == "Classifier" else _as_it_is
-        yield f"lightgbm.LGBM{kind}", Stopper(_of_lightgbm, trees, rounds, False, encode)
-        off = {**detector, "use_best_model": False}
-        yield f"catboost.CatBoost{kind}", Stopper(_of_catboost, of_catboost, off, alone=False)
-        hist = Stopper(_of_hist, ("max_iter",), {"early_stopping": False})
-        yield f"sklearn.HistGradientBoosting{kind}", hist
-
-
-STOPPERS: dict[str, Stopper] = dict(_known_stoppers())
+STOPPERS: dict[str, Stopper] = {
+    name + kind: stopper
+    for kind in ("Classifier", "Regressor")
+    for name, stopper in {
+        "xgboost.XGB": Stopper(_pairs, ("n_estimators",), dict.fromkeys(EARLY), alone=False),
+        "lightgbm.LGBM": Stopper(
+            _of_lightgbm,
+            ("n_estimators",),
+            dict.fromkeys(EARLY),
+            alone=False,
+            encode=_encode_for_lightgbm,
+        ),
+        "catboost.CatBoost": Stopper(
+            _of_catboost,
+            ("iterations", "n_estimators", "num_boost_round", "num_trees"),
+            {
+                **dict.fromkeys(("early_stopping_rounds", "od_wait", "od_type", "od_pval")),
+                "use_best_model": False,
+            },
+            alone=False,
+        ),
+        "sklearn.HistGradientBoosting": Stopper(_of_hist, ("max_iter",), {"early_stopping": False}),
+    }.items()
+}
 
 
 def stopper_of(model: Any, stoppers: Mapping[str, Stopper] = STOPPERS) -> Stopper | None:

@@ -409,7 +409,7 @@ def test_a_failed_rung_keeps_no_model(counting):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "continue_training=True needs an iteration parameter"),
+        ({}, "cannot go on training by 'n_samples'"),
         ({"resource": "max_depth"}, r"cannot go on training by 'max_depth'.*register_continuation"),
     ],
 )

@@ -105,9 +105,7 @@ BAD = {
     "no candidates": ({"n_candidates": 0}, ["n_candidates", "[1, inf)", "'auto'", "Got 0 "]),
     "fewer than no candidates": ({"n_candidates": -3}, ["n_candidates", "[1, inf)", "Got -3 "]),
     "a float of candidates": ({"n_candidates": 3.0}, ["n_candidates", "an int", "Got 3.0 "]),
-    "a bool of candidates": ({"n_candidates": True}, ["n_candidates", "int", "True"]),
     "a float of min_resources": ({"min_resources": 9.5}, ["min_resources", "an int", "Got 9.5 "]),
-    "a bool of min_resources": ({"min_resources": True}, ["min_resources", "int", "True"]),
     "no min_resources": ({"min_resources": 0}, ["min_resources", "[1, inf)", "Got 0 "]),
     "a float of max_resources": (
         {"max_resources": 40.0},
@@ -115,13 +113,16 @@ BAD = {
     ),
     "a word for min_resources of scikit-learn's halving": (
         {"min_resources": "exhaust"},
-        ["min_resources='exhaust'", 'pass "auto", or a number'],
+        ["min_resources", "an int in the range [1, inf)", "{'auto'}", "Got 'exhaust'"],
     ),
     "a word for n_candidates of scikit-learn's halving": (
         {"n_candidates": "exhaust"},
-        ["n_candidates='exhaust'", 'pass "auto", or a number'],
+        ["n_candidates", "an int in the range [1, inf)", "{'auto'}", "Got 'exhaust'"],
     ),
-    "a share of the rows": ({"min_resources": 0.1}, ["min_resources=0.1", "int(0.1 * len(X))"]),
+    "a share of the rows": (
+        {"min_resources": 0.1},
+        ["min_resources", "an int in the range [1, inf)", "Got 0.1 "],
+    ),
     "no time": ({"max_time": 0}, ["max_time=0", "above 0 seconds"]),
     "a continuation with rows": (
         {"continue_training": True},
@@ -257,8 +258,8 @@ def test_unset_resource_with_given_max():
 
 @pytest.mark.parametrize("empty", [np.empty((0, 2)), []])
 def test_empty_X(empty):
-    """X without rows: the message gives their number and the limit."""
-    with pytest.raises(ValueError, match="X has 0 samples; a search needs at least one row"):
+    """X without rows is refused in scikit-learn's words, as by GridSearchCV."""
+    with pytest.raises(ValueError, match=r"0 sample\(s\)|n_samples=0"):
         hyperband().fit(empty, [])
 
 

@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, f1_score, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from skhalving.fingerprint import fingerprint_of_data, stable, versions
+from skhalving.fingerprint import stable, versions
 
 
 def plain(x):
@@ -47,7 +47,7 @@ def test_values():
 
 def test_a_person_can_read_it():
     """What is installed is named, with its parameters as the user wrote them."""
-    assert stable({"quality": uniform(0, 1)}) == "{'quality': uniform([0, 1], {})}"
+    assert stable({"quality": uniform(0, 1)}).endswith("(['uniform', [0, 1], {}])}")
     assert stable(StandardScaler()).endswith(
         ".StandardScaler({'copy': True, 'with_mean': True, 'with_std': True})"
     )
@@ -357,9 +357,3 @@ def test_versions_of_packages_that_do_not_say(monkeypatch):
     from importlib.metadata import version
 
     assert versions()["sklearn"] == version("scikit-learn")
-
-
-def test_data():
-    """One hash of all parts."""
-    assert fingerprint_of_data(np.arange(3), None) == fingerprint_of_data(np.arange(3), None)
-    assert fingerprint_of_data(np.arange(3)) != fingerprint_of_data(np.arange(4))

@@ -230,7 +230,7 @@ def test_a_schedule_of_ones_own():
     assert plan_in(found.all_cv_results_) == plan_of(mine)
     with pytest.raises(ValueError, match=r"schedule ends on Level.*full resource is"):
         hyperband(schedule=mine, max_resources=60).plan(X, y)
-    with pytest.raises(ValueError, match="schedule has 9 candidates, and 7 were"):
+    with pytest.raises(ValueError, match="schedule has 9 candidates, and there are 7;"):
         hyperband(schedule=mine, n_candidates=7).plan(X, y)
 
 

@@ -1,0 +1,105 @@
+"""What the two faces do around the loop: open the journal, have the race watched, say what failed.
+
+A face makes a ``Work`` of its candidates, between ``opened`` and ``conduct``. Nothing here knows of
+estimators or of plain functions.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, closing, nullcontext
+from numbers import Integral
+from typing import Any
+
+from sklearn.utils import check_random_state
+
+from skhalving.journal import Journal
+from skhalving.loop import Work, run
+from skhalving.pace import Pace
+from skhalving.progress import Cleaner, Log, OnResult, Recorder, Watcher, time_over
+
+
+def opened(path: Any) -> AbstractContextManager[Journal | None]:
+    """A context with the journal of a path; None where no path is given."""
+    return nullcontext() if path is None else closing(Journal(path))
+
+
+def frozen_seed(random_state: Any, journal: Journal | None) -> int:
+    """The seed of a search: an int itself, else that of its journal, else a draw."""
+    if isinstance(random_state, Integral):
+        return int(random_state)
+    if journal is not None and journal.seed is not None:
+        return journal.seed
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def conduct(
+    work: Work,
+    journal: Journal | None,
+    pace: Pace,
+    *,
+    verbose: int,
+    on_result: Callable[[dict[str, Any]], object] | None,
+    watchers: Iterable[Watcher] = (),
+    **parallel: Any,
+) -> None:
+    """Run a race to its end, or until time is over, and warn of what it did without.
+
+    Parameters
+    ----------
+    work : Work
+        What is raced; then also what is known of it.
+
+    journal : Journal or None
+        Begun.
+
+    pace : Pace
+        The time of the search.
+
+    verbose, on_result
+        As for the estimators.
+
+    watchers : iterable of Watcher
+        Whoever else is told.
+
+    **parallel
+        Arguments of ``joblib.Parallel``.
+
+    Raises
+    ------
+    ValueError
+        If all evaluations failed, or all of the lowest level.
+    """
+    race, told = work.race, list(watchers)
+    if journal is not None:
+        recorder = Recorder(journal, work.candidates, work.first_like)
+        work.known.update(recorder.known)
+        told.insert(0, recorder)
+    told.append(Cleaner(work.store, race.schedule.levels, work.first_like))
+    if verbose > 0:
+        told.append(Log(race, pace, work.unit, work.sign))
+    told.append(_FirstLevel(work))
+    if on_result is not None:  # last: what it raises costs nobody what they know
+        told.append(OnResult(on_result, work.candidates, race, pace, work.sign))
+    whole = run(work, told, pace, **parallel)
+    work.complain(work.outcomes(race.scores))
+    if not whole:
+        warnings.warn(time_over(pace.max_time, race, work.unit), UserWarning, stacklevel=4)
+    if faults := {outcome.fault for outcome in work.known.values() if outcome.fault}:
+        warnings.warn(
+            "The search did without some of what its evaluations leave for one another: "
+            + "; ".join(sorted(faults)),
+            UserWarning,
+            stacklevel=4,
+        )
+
+
+class _FirstLevel(Watcher):
+    """Ends a search whose whole lowest level has failed: nothing above it would fare better."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def ended(self, level: int) -> None:
+        outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == 0)
+        if level == 0 and outcomes and all(outcome.error for outcome in outcomes):
+            self._work.complain(outcomes)
