@@ -40,7 +40,7 @@ from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace, seconds_of
-from skhalving.pipelines import innermost, inside, path_inside
+from skhalving.pipelines import innermost, owner
 from skhalving.progress import (
     Cleaner,
     EachLog,
@@ -458,7 +458,7 @@ class _HalvingSearchCV(BaseSearchCV):
         kinds = {frozenset((name, type(v)) for name, v in c.items()): c for c in candidates}
         for candidate in kinds.values():
             model = clone(self.estimator).set_params(**clone(candidate, safe=False))
-            check_eval_set(inside(model), self.eval_set, fit_params)
+            check_eval_set(innermost(model)[1], self.eval_set, fit_params)
 
     def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
@@ -500,8 +500,8 @@ class _HalvingSearchCV(BaseSearchCV):
                 f"resource={self.resource!r} changes the rows from rung to rung; pass "
                 'continue_training="auto"'
             )
-        model = innermost(self.estimator, self.resource)
-        if model is None or find(model, self.resource.split("__")[-1]) is None:
+        model = owner(self.estimator, self.resource)
+        if find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
                 f"continue_training=True, but {self.estimator!r} cannot go on training by "
                 f'{self.resource!r}; pass continue_training="auto" to start from scratch on '
@@ -691,9 +691,9 @@ class _HalvingSearchCV(BaseSearchCV):
             # K/(K-1) for K folds: with more rows more trees are best (`benchmarks/boosting.py`).
             n_train = np.mean([len(train) for train, _ in checked.splits])
             more = _num_samples(checked.X) / n_train
-            alone = trains_alone(inside(best), more * self._mean_n_iter())
-            path = path_inside(best)
-            own = {"__".join([*path, name]): value for name, value in alone.items()}
+            prefix, model = innermost(best)
+            alone = trains_alone(model, more * self._mean_n_iter())
+            own = {f"{prefix}{name}": value for name, value in alone.items()}
             self.refit_params_ = {**self.best_params_, **own}
             best.set_params(**own)
             fit_params = unwatched(fit_params)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
 
-from skhalving.families import EARLY, class_name, n_evaluated
+from skhalving.families import class_name
 from skhalving.resource import Split, stratified_order
 
 # arguments(model, X, y, sample_weight): what the model's `fit` gets; the weight may be None.
@@ -99,7 +99,9 @@ def _of_hist(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
 
 
 def _known_stoppers() -> Iterator[tuple[str, Stopper]]:
-    rounds = dict.fromkeys(EARLY)
+    rounds = dict.fromkeys(
+        ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
+    )
     detector = dict.fromkeys(("early_stopping_rounds", "od_wait", "od_type", "od_pval"))
     trees = ("n_estimators",)
     of_catboost = ("iterations", "n_estimators", "num_boost_round", "num_trees")
@@ -257,7 +259,9 @@ _COUNTS = [
 def n_trained(model: Any) -> float | None:
     """The iterations of a fit that was watched, those after the best one included."""
     evaluations = getattr(model, "evals_result_", None)
-    return n_evaluated(evaluations) if evaluations else n_iter(model)
+    if not evaluations:
+        return n_iter(model)
+    return max(len(losses) for each in evaluations.values() for losses in each.values())
 
 
 def register_validation(
