@@ -187,6 +187,27 @@ def test_training_goes_on_after_the_same_draws(evaluations, monkeypatch, pays):
     assert len(set(draws)) == (2 if pays else 2 * 3)
 
 
+def test_draws_of_one_fit_are_not_taken_for_those_of_another(evaluations, monkeypatch):
+    """Where the fit of a transformer without a seed does not pay, and its output for the test rows
+    would: that output is the fitted transformer's own."""
+    leave = Sharing._leave
+    monkeypatch.setattr(
+        Sharing, "_leave", lambda *args: inf if isinstance(args[2], tuple) else leave(*args)
+    )
+
+    def score(fitted, X, y):
+        np.testing.assert_array_equal(
+            fitted[:-1].transform(X), StandardScaler.transform(fitted[1], project(fitted[0], X))
+        )
+        return 0.0
+
+    def project(sampler, X):
+        return np.cos(X @ sampler.random_weights_ + sampler.random_offset_) * np.sqrt(2 / 5)
+
+    model = Pipeline([("s", RBFSampler(n_components=5)), ("z", StandardScaler()), ("m", knn)])
+    search(model, K, scoring=score, error_score="raise")
+
+
 def test_a_memory_that_the_user_gave_is_left_to_do_its_work(evaluations, tmp_path):
     """Nothing of ours is between it and the transformer."""
     path = tmp_path / "calls"
