@@ -9,8 +9,8 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -121,19 +121,15 @@ class Evaluate:
         # Also where the fit or a scorer caught the alarm, and made a score of it.
         return replace(outcome, ended=alarm.rang)
 
-    @contextmanager
-    def _quiet(self, task: Task) -> Iterator[None]:
+    def _quiet(self, task: Task) -> AbstractContextManager[Any]:
         """Below the highest level training is cut short: that it has not converged is no news.
 
         Filters of warnings are those of all threads, so they are changed in the main one alone.
         """
         cut_short = bool(self.resource.params(task.amount)) and task.amount < self.top
-        if not cut_short or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            yield
+        if cut_short and threading.current_thread() is threading.main_thread():
+            return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+        return nullcontext()
 
     def _evaluate(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
         params = {**params, **self.resource.params(task.amount)}

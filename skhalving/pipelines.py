@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,7 +30,7 @@ import joblib
 import numpy as np
 from sklearn.base import TransformerMixin, clone
 
-from skhalving.sklearn_private import _MultimetricScorer, say_step
+from skhalving.sklearn_private import _MultimetricScorer
 from skhalving.store import Store, cloudpickle
 
 # A step's outputs are written although nobody may come back for them. After this many different
@@ -140,10 +139,10 @@ class _Experience:
     used: bool = False
 
 
-@lru_cache(maxsize=4)
-def _experience(folder: str) -> defaultdict[str, _Experience]:
-    """By kind, in the search that has this folder."""
-    return defaultdict(_Experience)
+@lru_cache(maxsize=1000)
+def _experience(folder: str, kind: str) -> _Experience:
+    """The same object every time, in the search that has this folder."""
+    return _Experience()
 
 
 class Sharing:
@@ -206,8 +205,6 @@ class Sharing:
         output, fitted, draws = value
         self.n_shared += shared
         self.n_fitted += not shared
-        if shared:
-            say_step(options["message_clsname"], options["message"])
         if _has(transformer, "random_state", None):  # another fit may be another transformer
             recipe = _Recipe(kind, given=draws)
         self._known["last"] = output, recipe
@@ -255,7 +252,7 @@ class Sharing:
 
     def _once(self, recipe: _Recipe, transformer: Any, run: Callable[[], Any]) -> tuple[Any, bool]:
         """The value of a recipe, from the store or from ``run()``, and whether the store had it."""
-        known = _experience(self._store.folder)[recipe.kind]
+        known = _experience(self._store.folder, recipe.kind)
         # One that writes into its input must run always: scores depend on how often it runs.
         if self._amount in known.slow or _has(transformer, "copy", False):
             return run(), False
@@ -351,8 +348,12 @@ def sharing(
         ``transform`` are not fitted again.
     """
     pipelines = _pipelines(estimator)
-    steps = [step for pipeline in pipelines for _, step in pipeline.steps[:-1]]
-    kept = [step for step in steps if goes_on and _only_fits_and_transforms(step)]
+    kept = [
+        step
+        for pipeline in pipelines
+        for _, step in pipeline.steps[:-1]
+        if goes_on and getattr(type(step), "fit_transform", 0) is TransformerMixin.fit_transform
+    ]
     shared = Sharing(store, fold, amount, kept, not _transforms_target(estimator))
     if not store.is_here() or any(pipeline.memory is not None for pipeline in pipelines):
         pipelines = []
@@ -368,11 +369,6 @@ def sharing(
 
 def _pipelines(estimator: Any) -> list[Any]:
     return [model for _, model in nested(estimator) if hasattr(model, "named_steps")]
-
-
-def _only_fits_and_transforms(transformer: Any) -> bool:
-    method = getattr(type(transformer), "fit_transform", None)
-    return method is TransformerMixin.fit_transform
 
 
 # -- the last step goes on -------------------------------------------------------------------------

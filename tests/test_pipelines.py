@@ -552,16 +552,6 @@ def test_a_clone_within_a_target_regressor_keeps_no_trace(evaluations, store):
     assert outcome["model"].regressor_.memory is None
 
 
-def test_a_verbose_pipeline_says_as_much(evaluations, store, capsys):
-    """One line a step, shared or not."""
-    lines = []
-    for _ in range(2):
-        evaluate(encoded_digits(verbose=True), store)
-        lines.append([line.partition("total")[0] for line in capsys.readouterr().out.splitlines()])
-    assert lines[0] == lines[1]
-    assert len(lines[0]) == 3
-
-
 def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
     """The reason is the same text for every file, so it is one warning."""
 
