@@ -15,7 +15,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from threading import Event, Thread
@@ -40,7 +40,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.formatting import markdown, spread
 from skhalving import HyperbandSearchCV
-from skhalving.store import _bytes_in
 
 REPEATS = 3
 PENALTIES, NEIGHBOURS = np.logspace(-3, 2, 49), ("last__n_neighbors", range(1, 50))
@@ -171,6 +170,14 @@ def seconds(case: Case, share: bool, n_jobs: int) -> tuple[float, HyperbandSearc
     return processor_seconds() - before, fitted
 
 
+def bytes_in(folder: str) -> int:
+    total = 0
+    for path in Path(folder).rglob("*"):
+        with suppress(OSError):  # it has just been renamed or removed
+            total += path.stat().st_size
+    return total
+
+
 @contextmanager
 def folder_peak() -> Iterator[list[int]]:
     """The most bytes that files of searches take."""
@@ -178,7 +185,7 @@ def folder_peak() -> Iterator[list[int]]:
 
     def watch(folder: str) -> None:
         while not done.wait(0.01):
-            most[0] = max(most[0], _bytes_in(folder))
+            most[0] = max(most[0], bytes_in(folder))
 
     with tempfile.TemporaryDirectory() as folder:
         before, tempfile.tempdir = tempfile.tempdir, folder

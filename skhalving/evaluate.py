@@ -9,10 +9,9 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,15 +19,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from skhalving.families import Families, Family, Grow, find, fit_whole
-from skhalving.pipelines import (
-    Sharing,
-    as_inside,
-    fitted_inside,
-    growing,
-    innermost,
-    path_inside,
-    sharing,
-)
+from skhalving.pipelines import Sharing, as_inside, innermost, owner, sharing, training
 from skhalving.resource import Cuts, Resource
 from skhalving.sklearn_private import _check_method_params, _fit_and_score, _safe_split
 from skhalving.store import Store
@@ -36,8 +27,6 @@ from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
 from skhalving.validation import HoldOut, n_iter, n_trained
-
-Watch = Callable[..., Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -132,29 +121,24 @@ class Evaluate:
         # Also where the fit or a scorer caught the alarm, and made a score of it.
         return replace(outcome, ended=alarm.rang)
 
-    @contextmanager
-    def _quiet(self, task: Task) -> Iterator[None]:
+    def _quiet(self, task: Task) -> AbstractContextManager[Any]:
         """Below the highest level training is cut short: that it has not converged is no news.
 
         Filters of warnings are those of all threads, so they are changed in the main one alone.
         """
         cut_short = bool(self.resource.params(task.amount)) and task.amount < self.top
-        if not cut_short or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            yield
+        if cut_short and threading.current_thread() is threading.main_thread():
+            return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
+        return nullcontext()
 
     def _evaluate(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
         params = {**params, **self.resource.params(task.amount)}
         # Parameters may be estimators, which stay unfitted themselves.
         candidate = clone(self.estimator).set_params(**clone(params, safe=False))
-        model = innermost(candidate, self.resource.name)
-        family = None
-        if model is not None:
-            family = find(model, self.resource.name.split("__")[-1], self.families)
-        if family is None or not (family.auto or self.insist):
+        name = self.resource.name
+        model = owner(candidate, name)
+        family = find(model, name.split("__")[-1], self.families)
+        if family is None or not (self.insist or family.exact(model)):
             return self._fit_and_score(candidate, task, progress)
         return self._grow(family, candidate, task, progress)
 
@@ -168,17 +152,24 @@ class Evaluate:
     ) -> Outcome:
         """Train it from ``done`` in the way of ``grow``, and score it."""
         train, test = self.cuts.cut(task.fold, task.amount)
-        watch = None
+        held_out = None
         if self.hold_out is not None:
             train, held_out = self.hold_out.split(self.y, train, test, task.fold)
-            watch = partial(self._watch, train, held_out)
+
+        def fit(model: Any, around: Any, X: Any, y: Any = None, **fit_params: Any) -> None:
+            if held_out is not None:
+                watched = self._watched(train, held_out, shared, model, around, y, fit_params)
+                fit_params = {**watched, **fit_params}
+            grow(model, done, task.amount, X, y, **fit_params)
+
         # Without rows as the resource, those of a fold are the same on every level.
         amount = None if self.resource.params(task.amount) else task.amount
-        scorer = self.options["scorer"]
+        plain = grow is fit_whole and held_out is None
         with (
-            sharing(estimator, scorer, self.store, task.fold, amount) as shared,
-            self._training(estimator, task, grow, done, watch and partial(watch, shared)),
+            sharing(estimator, self.store, task.fold, amount, goes_on=done > 0) as shared,
+            nullcontext() if plain else training(estimator, fit),
         ):
+            options = {**self.options, "scorer": shared.scorer(self.options["scorer"])}
             result = _fit_and_score(
                 estimator,
                 self.X,
@@ -187,7 +178,7 @@ class Evaluate:
                 test=test,
                 parameters=None,
                 verbose=0,
-                **{**self.options, "scorer": shared.scorer},
+                **options,
                 **progress,
             )
         n_iter, stopped = self._iterations(estimator, task)
@@ -201,18 +192,7 @@ class Evaluate:
             and f"the output of a transformer could not be shared: {shared.fault}",
         )
 
-    def _training(
-        self, estimator: Any, task: Task, grow: Grow, done: int, watch: Watch | None
-    ) -> AbstractContextManager[None]:
-        if grow is not fit_whole:
-            path = self.resource.name.split("__")[:-1]
-        elif watch is not None:
-            path = path_inside(estimator)
-        else:
-            return nullcontext()
-        return growing(estimator, path, grow, done, task.amount, watch)
-
-    def _watch(
+    def _watched(
         self,
         train: Any,
         rows: Any,
@@ -220,7 +200,7 @@ class Evaluate:
         model: Any,
         around: Any,
         y_train: Any,
-        **fit_params: Any,
+        fit_params: dict[str, Any],
     ) -> Mapping[str, Any]:
         """The rows held out, as further arguments of the innermost model's ``fit``."""
         assert self.hold_out is not None
@@ -238,11 +218,11 @@ class Evaluate:
 
     def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
         """What a fit used, and whether it would be the same with more of the resource."""
-        model = fitted_inside(estimator)
+        prefix, model = innermost(estimator)
         if self.hold_out is None:
             return n_iter(model), False
-        *path, name = self.resource.name.split("__")
-        counts = path == path_inside(estimator) and name in self.hold_out.stopper(model).parameters
+        names = self.hold_out.stopper(model).parameters
+        counts = self.resource.name in {f"{prefix}{name}" for name in names}
         trained = n_trained(model) if counts else None
         return n_iter(model), trained is not None and trained < task.amount
 
@@ -266,7 +246,6 @@ class Evaluate:
             and (why := self.store.keep(task, model))
         ):
             fault = f"a model could not be kept, so training starts from scratch: {why}"
-        self.store.remove(task._replace(amount=had))
         # What the level really cost: reading and writing the model are part of it.
         seconds += time.perf_counter() - start
         return replace(outcome, fit_time=outcome.fit_time + seconds, continued=had > 0, fault=fault)

@@ -7,22 +7,20 @@ booster that is handed on. Whatever is in no family starts from scratch.
 *Exact* means that the model is the one that ``fit`` with the whole amount gives, to the last bit,
 when ``random_state`` is an int. "auto" goes on only where that is so (``docs/continuing.md``, held
 by ``tests/test_families.py``). A model that has stopped early stays as it is, since from scratch it
-would stop at the same place; one that may still stop early goes on only if it remembers all losses
-so far, and starts from scratch otherwise. Nothing here knows of pipelines or of searches.
+would stop at the same place; one that may still stop early starts from scratch. Nothing here knows
+of pipelines or of searches.
 """
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
-
-from skhalving.sklearn_private import would_stop
 
 # grow(model, done, amount, X, y, **fit_params): train a model that has had `done` up to `amount`.
 Grow = Callable[..., Any]
@@ -38,15 +36,11 @@ def _never(model: Any) -> bool:
 
 
 class Family(NamedTuple):
-    """How a class goes on, whether a given instance can, and whether it does so exactly.
-
-    ``auto`` is what :func:`find` says of the instance at hand: whether "auto" goes on with it.
-    """
+    """How a class goes on, whether a given instance can, and whether it does so exactly."""
 
     grow: Grow
     allows: Judge = _always
     exact: Judge = _always
-    auto: bool = True
 
 
 Families = Mapping[tuple[str, str], Family]
@@ -65,9 +59,17 @@ def fit_whole(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: 
 def _grow_total(
     parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
 ) -> None:
-    """``warm_start=True`` and the new total."""
-    model.set_params(**{parameter: amount, "warm_start": True})
-    _fit(model, X, y, **fit_params)
+    """``warm_start=True`` and the new total.
+
+    The losses by which a boosting stops early are lost between two fits, or looked at one iteration
+    too late. So one that may stop is trained from scratch, unless it has stopped already.
+    """
+    patience = getattr(model, "n_iter_no_change", None)
+    early = "monitor" in fit_params or getattr(model, "do_early_stopping_", patience is not None)
+    trained = getattr(model, "n_iter_", getattr(model, "n_estimators_", done))
+    model.set_params(**{parameter: amount, "warm_start": not early})
+    if not (early and trained < done):
+        _fit(model, X, y, **fit_params)
 
 
 def _grow_forest(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
@@ -77,23 +79,6 @@ def _grow_forest(model: Any, done: int, amount: int, X: Any, y: Any, **fit_param
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "class_weight presets .* not recommended for warm_start")
         _grow_total("n_estimators", model, done, amount, X, y, **fit_params)
-
-
-def _grow_gradient(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """Under ``warm_start`` the losses with which ``n_iter_no_change`` compares are lost. So a model
-    that may stop early is trained from scratch."""
-    early = model.n_iter_no_change is not None or "monitor" in fit_params
-    model.set_params(n_estimators=amount, warm_start=not early)
-    if not (done and early and model.n_estimators_ < done):
-        _fit(model, X, y, **fit_params)
-
-
-def _grow_hist(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """A histogram boosting under ``warm_start`` keeps its losses, but checks them for early
-    stopping only after one more iteration. So a model that has stopped is not fitted again."""
-    model.set_params(max_iter=amount, warm_start=True)
-    if not (done and would_stop(model)):
-        _fit(model, X, y, **fit_params)
 
 
 def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
@@ -111,32 +96,25 @@ def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_param
     model.n_iter_ = amount
 
 
-# Arguments of ``fit`` that say where the first tree starts: with them a booster is trained from
-# scratch.
-_FROM_SCRATCH = {"callbacks", "xgb_model", "init_model", "init_score", "base_margin", "baseline"}
-EARLY = ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
-
-
-def n_evaluated(evaluations: Mapping[str, Mapping[str, Any]]) -> int:
-    """The iterations of a fit that was watched, those after the best one included."""
-    return max(len(losses) for each in evaluations.values() for losses in each.values())
+# Arguments of ``fit`` with which a booster is trained from scratch: they say where the first tree
+# starts, or stop early by losses that are lost between two fits.
+_FROM_SCRATCH = {
+    *("xgb_model", "init_model", "init_score", "base_margin", "baseline"),
+    *("callbacks", "eval_set", "eval_X"),
+}
 
 
 def _grow_booster(
     argument: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
 ) -> None:
     """The trees so far are handed to ``fit`` (XGBoost, LightGBM), which adds the difference."""
-    params = model.get_params()
-    early = "callbacks" in fit_params or any(params.get(name) for name in EARLY)
-    evaluations = getattr(model, "evals_result_", {}) if done and early else {}
-    if not evaluations or n_evaluated(evaluations) >= done:
-        if early or _FROM_SCRATCH & fit_params.keys():
-            done = 0
-        if done:
-            booster = model.get_booster() if argument == "xgb_model" else model.booster_
-            fit_params = {argument: booster, **fit_params}
-        model.set_params(n_estimators=amount - done)
-        _fit(model, X, y, **fit_params)
+    if _FROM_SCRATCH & fit_params.keys():
+        done = 0
+    if done:
+        booster = model.get_booster() if argument == "xgb_model" else model.booster_
+        fit_params[argument] = booster
+    model.set_params(n_estimators=amount - done)
+    _fit(model, X, y, **fit_params)
     model.set_params(n_estimators=amount)
 
 
@@ -145,17 +123,15 @@ def _grow_catboost(
 ) -> None:
     """As the other boosters, but a fitted one refuses new parameters: a fresh one replaces it.
 
-    With an ``eval_set`` it is cut at its best iteration, even if it did not stop early. Going on is
-    never exact, and another thing within a process than from a file, which a copy is as well.
+    Going on is never exact, and another thing within a process than from a file, which a copy is as
+    well.
     """
-    early = "eval_set" in fit_params
-    if not (done and early and n_evaluated(model.get_evals_result()) < done):
-        if early or _FROM_SCRATCH & fit_params.keys():
-            done = 0
-        fresh = type(model)(**{**model.get_params(), parameter: amount - done})
-        start = {"init_model": model.copy()} if done else {}
-        _fit(fresh, X, y, **start, **fit_params)
-        model.__dict__.update(fresh.__dict__)
+    if _FROM_SCRATCH & fit_params.keys():
+        done = 0
+    fresh = type(model)(**{**model.get_params(), parameter: amount - done})
+    start = {"init_model": model.copy()} if done else {}
+    _fit(fresh, X, y, **start, **fit_params)
+    model.__dict__.update(fresh.__dict__)
     model._init_params[parameter] = amount
 
 
@@ -199,49 +175,48 @@ def _xgboost_draws_nothing(model: Any) -> bool:
     return not drawn and not unknown and model.booster in (None, "gbtree")
 
 
-# What LightGBM takes beside its constructor's own, known to draw nothing; others may.
-_LIGHTGBM_PLAIN = {*EARLY, "verbose", "verbosity", "metric", "max_bin", "num_threads", "seed"}
-
-
 def _lightgbm_draws_nothing(model: Any) -> bool:
-    unknown = model.get_params().keys() - inspect.signature(type(model)).parameters.keys()
+    # What it takes beside its constructor's own parameters may draw something.
+    known = {*inspect.signature(type(model)).parameters, "verbose", "verbosity"}
     drawn = (model.subsample < 1 and model.subsample_freq > 0) or model.colsample_bytree < 1
-    return model.boosting_type == "gbdt" and not drawn and unknown <= _LIGHTGBM_PLAIN
+    return model.boosting_type == "gbdt" and not drawn and model.get_params().keys() <= known
 
 
-def _known_families() -> Iterator[tuple[tuple[str, str], Family]]:
-    def both(*names: str) -> list[str]:
-        return [name + kind for name in names for kind in ("Classifier", "Regressor")]
+_trees = partial(_grow_total, "n_estimators")
+_xgboost = partial(_grow_booster, "xgb_model")
+_lightgbm = partial(_grow_booster, "init_model")
+_epochs = Family(_grow_epochs, _has_partial_fit, _never)
 
-    trees = partial(_grow_total, "n_estimators")
-    for name in (*both("RandomForest", "ExtraTrees"), "RandomTreesEmbedding"):
-        yield (f"sklearn.{name}", "n_estimators"), Family(_grow_forest)
-    for name in both("Bagging"):
-        yield (f"sklearn.{name}", "n_estimators"), Family(trees, _has_no_oob_score)
-    yield ("sklearn.IsolationForest", "n_estimators"), Family(trees)
-    for name in both("GradientBoosting"):
-        yield (f"sklearn.{name}", "n_estimators"), Family(_grow_gradient)
-    for name in both("HistGradientBoosting"):
-        yield (f"sklearn.{name}", "max_iter"), Family(_grow_hist)
-    for name in (*both("SGD", "PassiveAggressive", "MLP"), "Perceptron"):
-        yield (f"sklearn.{name}", "max_iter"), Family(_grow_epochs, _has_partial_fit, _never)
-    yield ("sklearn.SGDOneClassSVM", "max_iter"), Family(_grow_epochs, exact=_never)
-    yield ("skorch.NeuralNet", "max_epochs"), Family(_grow_skorch, _has_no_callbacks)
-    xgboost = partial(_grow_booster, "xgb_model")
-    lightgbm = partial(_grow_booster, "init_model")
-    for name in both("xgboost.XGB"):
-        yield (name, "n_estimators"), Family(xgboost, _has_no_callbacks, _xgboost_draws_nothing)
-    for name in both("xgboost.XGBRF"):  # `n_estimators` trees in one iteration
-        yield (name, "n_estimators"), Family(xgboost, _never)
-    for name in both("lightgbm.LGBM"):
-        yield (name, "n_estimators"), Family(lightgbm, _always, _lightgbm_draws_nothing)
-    for name in both("catboost.CatBoost"):
-        for parameter in ("iterations", "n_estimators"):
-            catboost = partial(_grow_catboost, parameter)
-            yield (name, parameter), Family(catboost, exact=_never)
+# The class, its parameter, and how it goes on by that; * stands for Classifier and Regressor.
+_TABLE: list[tuple[str, str, Family]] = [
+    ("sklearn.RandomForest*", "n_estimators", Family(_grow_forest)),
+    ("sklearn.ExtraTrees*", "n_estimators", Family(_grow_forest)),
+    ("sklearn.RandomTreesEmbedding", "n_estimators", Family(_grow_forest)),
+    ("sklearn.IsolationForest", "n_estimators", Family(_trees)),
+    ("sklearn.Bagging*", "n_estimators", Family(_trees, _has_no_oob_score)),
+    ("sklearn.GradientBoosting*", "n_estimators", Family(_trees)),
+    ("sklearn.HistGradientBoosting*", "max_iter", Family(partial(_grow_total, "max_iter"))),
+    ("sklearn.SGD*", "max_iter", _epochs),
+    ("sklearn.PassiveAggressive*", "max_iter", _epochs),
+    ("sklearn.MLP*", "max_iter", _epochs),
+    ("sklearn.Perceptron", "max_iter", _epochs),
+    ("sklearn.SGDOneClassSVM", "max_iter", Family(_grow_epochs, exact=_never)),
+    ("skorch.NeuralNet", "max_epochs", Family(_grow_skorch, _has_no_callbacks)),
+    ("xgboost.XGB*", "n_estimators", Family(_xgboost, _has_no_callbacks, _xgboost_draws_nothing)),
+    # A forest is `n_estimators` trees in one iteration.
+    ("xgboost.XGBRF*", "n_estimators", Family(_xgboost, _never)),
+    ("lightgbm.LGBM*", "n_estimators", Family(_lightgbm, exact=_lightgbm_draws_nothing)),
+    *(
+        ("catboost.CatBoost*", name, Family(partial(_grow_catboost, name), exact=_never))
+        for name in ("iterations", "n_estimators")
+    ),
+]
 
-
-FAMILIES: dict[tuple[str, str], Family] = dict(_known_families())
+FAMILIES: dict[tuple[str, str], Family] = {
+    (name.replace("*", kind), parameter): family
+    for name, parameter, family in _TABLE
+    for kind in ("Classifier", "Regressor")
+}
 
 
 def class_name(cls: type) -> str:
@@ -254,7 +229,7 @@ def find(model: Any, parameter: str, families: Families = FAMILIES) -> Family | 
     for cls in type(model).__mro__:
         family = families.get((class_name(cls), parameter))
         if family is not None:
-            return family._replace(auto=family.exact(model)) if family.allows(model) else None
+            return family if family.allows(model) else None
     return None
 
 

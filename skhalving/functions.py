@@ -399,7 +399,6 @@ class _Evaluate:
         is_last = task.amount == self.max_resources  # nobody goes on from there
         if self.stateful and not is_last and (why := self.store.keep(task, after)):
             fault = f"a state could not be kept, so the next rung starts from scratch: {why}"
-        self.store.remove(task._replace(amount=had))
         scores = {"score": _number(value, configuration)}
         return Outcome(scores, seconds, continued=had > 0, fault=fault)
 

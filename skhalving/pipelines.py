@@ -18,17 +18,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cached_property, partial, update_wrapper
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache, partial, update_wrapper
 from math import inf
 from typing import Any
+from uuid import uuid4
 
 import joblib
 import numpy as np
 from sklearn.base import TransformerMixin, clone
 
-from skhalving.sklearn_private import _MultimetricScorer, say_step
+from skhalving.sklearn_private import _MultimetricScorer
 from skhalving.store import Store, cloudpickle
 
 # A step's outputs are written although nobody may come back for them. After this many different
@@ -36,29 +38,69 @@ from skhalving.store import Store, cloudpickle
 _TRIALS = 3
 
 
-class _Recipe:
-    """The steps that made a value. Two values with equal recipes are equal.
+# -- from a pipeline to its last step --------------------------------------------------------------
 
-    Parameters
+
+def nested(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """A model, the one at its end, and so on to the innermost, each after the prefix of its
+    parameters' names: ``("", pipeline), ("last__", forest)``.
+
+    The end of a pipeline is its last step, that of a ``TransformedTargetRegressor`` its regressor,
+    the fitted one if there is one.
+    """
+    yield prefix, model
+    if hasattr(model, "named_steps"):
+        name, last = model.steps[-1]
+        yield from nested(last, f"{prefix}{name}__")
+    elif _transforms_target(model):
+        regressor = getattr(model, "regressor_", model.regressor)
+        yield from nested(regressor, f"{prefix}regressor__")
+
+
+def innermost(model: Any) -> tuple[str, Any]:
+    """The last of the nested models, after its prefix."""
+    *_, last = nested(model)
+    return last
+
+
+def owner(model: Any, parameter: str) -> Any:
+    """The one of the nested models that has a parameter; None if it is elsewhere."""
+    return dict(nested(model)).get("".join(parameter.rpartition("__")[:2]))
+
+
+def _transforms_target(model: Any) -> bool:
+    from sklearn.compose import TransformedTargetRegressor  # loads linear models, half our import
+
+    return isinstance(model, TransformedTargetRegressor)
+
+
+# -- steps are shared ------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class _Recipe:
+    """What made a value. Two values with equal recipes are equal.
+
+    Attributes
     ----------
     kind : str
         The names of the classes that made it. Candidates that differ in parameters have the same
         kind.
 
-    *inputs : _Recipe
+    inputs : tuple of _Recipe
         What it was made of.
 
-    transformer : estimator, default=None
+    transformer : estimator or None
         What was fitted. Only its parameters count.
 
-    given : object, default=None
+    given : object
         What else there was: routed fit parameters; or the value itself, if nothing is known of it.
     """
 
-    def __init__(
-        self, kind: str, *inputs: _Recipe, transformer: Any = None, given: Any = None
-    ) -> None:
-        self.kind, self.inputs, self.transformer, self.given = kind, inputs, transformer, given
+    kind: str
+    inputs: tuple[_Recipe, ...] = ()
+    transformer: Any = None
+    given: Any = None
 
     @cached_property
     def digest(self) -> str:
@@ -68,11 +110,6 @@ class _Recipe:
         inputs = [recipe.digest for recipe in self.inputs]
         return _hash((self.kind, inputs, clone(self.transformer, safe=False), self.given))
 
-    @cached_property
-    def subject(self) -> str:
-        """The name under which the store keeps notes about this kind."""
-        return hashlib.sha256(self.kind.encode()).hexdigest()
-
 
 def _hash(value: Any) -> str:
     try:
@@ -81,16 +118,40 @@ def _hash(value: Any) -> str:
         return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
 
 
+@dataclass
+class _Experience:
+    """What this process knows of the values of one kind.
+
+    Attributes
+    ----------
+    slow : set of int or None
+        Amounts at which a value is made more quickly than it is written and read.
+
+    tried : set of str
+        Digests of values that were written to find that out.
+
+    used : bool
+        Whether a value that somebody wrote was asked for.
+    """
+
+    slow: set[int | None] = field(default_factory=set)
+    tried: set[str] = field(default_factory=set)
+    used: bool = False
+
+
+@lru_cache(maxsize=1000)
+def _experience(folder: str, kind: str) -> _Experience:
+    """The same object every time, in the search that has this folder."""
+    return _Experience()
+
+
 class Sharing:
     """The ``memory`` of a candidate's pipelines during one evaluation.
 
     Attributes
     ----------
-    scorer : callable
-        The scorer to call in place of the one given.
-
     n_fitted, n_shared : int
-        Steps that were fitted, and those taken from the store.
+        Steps that were fitted, and those that an earlier evaluation had.
 
     fault : str or None
         Why something could not be shared that should have been.
@@ -99,12 +160,16 @@ class Sharing:
     # Says to a Pipeline that its transformers need no cloning.
     location = None
 
-    def __init__(self, scorer: Any, store: Store, fold: int, amount: int | None) -> None:
-        self.scorer = scorer
+    def __init__(
+        self, store: Store, fold: int, amount: int | None, kept: Sequence[Any], given_y: bool
+    ) -> None:
         self.n_fitted = self.n_shared = 0
         self.fault: str | None = None
         self._store, self._fold, self._amount = store, fold, amount
-        self.forget()
+        self._kept, self._given_y = kept, given_y
+        self._train: Any = None
+        self._known: dict[str, tuple[Any, _Recipe]] = {}
+        self._steps: dict[int, tuple[Any, _Recipe]] = {}
 
     def __sklearn_clone__(self) -> Sharing:
         return self  # the regressor within a TransformedTargetRegressor is a clone
@@ -112,23 +177,7 @@ class Sharing:
     def __reduce__(self) -> tuple[Any, ...]:
         return type(None), ()  # in a file, a pipeline has the memory that it was given: None
 
-    def forget(self) -> None:
-        """Drop all references to rows now, since otherwise they would stay until Python collects
-        cycles."""
-        self._train: Any = None
-        self._known: dict[str, tuple[Any, _Recipe]] = {}
-        self._steps: dict[int, tuple[Any, _Recipe]] = {}
-
     # -- where scikit-learn calls ------------------------------------------------------------------
-
-    def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
-        """Called in place of the candidate's ``fit``: notes which X and y are the fold's training
-        rows, and calls it."""
-        self._train = X
-        self._known = {"X": (X, _Recipe("fit"))}
-        if y:
-            self._known["y"] = y[0], _Recipe("target")
-        return fit(X, *y, **params)
 
     def cache(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
         """The protocol of ``joblib.Memory``; samplers of imbalanced-learn are left alone."""
@@ -139,24 +188,33 @@ class Sharing:
         self, function: Callable[..., Any], transformer: Any, X: Any, y: Any, **options: Any
     ) -> tuple[Any, Any]:
         """One step of a fit: its output and the fitted transformer."""
-        before = self._origin("last", X)
+        if self._train is None:  # the first step gets the training rows of the fold
+            self._train = X
+            self._known = {"X": (X, _Recipe("fit"))}
+            if self._given_y:
+                self._known["y"] = y, _Recipe("target")
+        before, target = self._origin("last", X), self._origin("y", y)
+        kind = f"{before.kind} {type(transformer).__qualname__}"
         routed = {name: dict(given) for name, given in options["params"].items() if given}
-        recipe = _Recipe(
-            f"{before.kind} {type(transformer).__qualname__}",
-            before,
-            self._origin("y", y),
-            transformer=transformer,
-            given=routed,
-        )
-        run = partial(function, transformer, X, y, **options)
-        (output, fitted), shared = self._once(recipe, transformer, run)
+        recipe = _Recipe(kind, (before, target), transformer, routed)
+        if any(transformer is kept for kept in self._kept):
+            value, shared = (transformer.transform(X), transformer, uuid4().hex), True
+        else:
+            run = partial(_fitted, function, transformer, X, y, **options)
+            value, shared = self._once(recipe, transformer, run)
+        output, fitted, draws = value
         self.n_shared += shared
         self.n_fitted += not shared
-        if shared:
-            say_step(options["message_clsname"], options["message"])
+        if _has(transformer, "random_state", None):  # another fit may be another transformer
+            recipe = _Recipe(kind, given=draws)
         self._known["last"] = output, recipe
         self._steps[id(fitted)] = fitted, recipe
         return output, fitted
+
+    def scorer(self, scorer: Any) -> Any:
+        """A scorer that transforms the rows it is given only once."""
+        several = isinstance(scorer, _MultimetricScorer)
+        return (_Scorers if several else _Scorer)(self, scorer)
 
     @contextmanager
     def scoring(self, X: Any, rows: str | None = None) -> Iterator[None]:
@@ -175,7 +233,7 @@ class Sharing:
         before = self._recipe_of(X)
         if before is None:
             return run()
-        recipe = _Recipe(f"{before.kind} {fitted.kind}", before, fitted, given=params)
+        recipe = _Recipe(f"{before.kind} {fitted.kind}", (before, fitted), given=params)
         output, _ = self._once(recipe, transformer, run)
         self._known["last"] = output, recipe
         return output
@@ -194,8 +252,9 @@ class Sharing:
 
     def _once(self, recipe: _Recipe, transformer: Any, run: Callable[[], Any]) -> tuple[Any, bool]:
         """The value of a recipe, from the store or from ``run()``, and whether the store had it."""
-        notes = self._store.notes(recipe.subject)
-        if f"slow {self._amount}" in notes or _goes_its_own_way(transformer):
+        known = _experience(self._store.folder, recipe.kind)
+        # One that writes into its input must run always: scores depend on how often it runs.
+        if self._amount in known.slow or _has(transformer, "copy", False):
             return run(), False
         start = time.perf_counter()
         try:
@@ -205,18 +264,16 @@ class Sharing:
         found = self._store.shared(self._amount, name)
         looked = time.perf_counter()
         if found is not None:
-            if "used" not in notes:
-                self._store.note(recipe.subject, "used")
+            known.used = True
             return found, True
         value = run()
         seconds_saved = (time.perf_counter() - looked) - (looked - start)
-        tried = {note for note in notes if not note.startswith("slow")}
-        if "used" in tried:
+        if known.used:
             self._leave(name, value)
-        elif recipe.digest in tried or len(tried) < _TRIALS:
-            pays = self._leave(name, value) < seconds_saved
-            self._store.note(recipe.subject, recipe.digest if pays else f"slow {self._amount}")
-            if not pays:
+        elif recipe.digest in known.tried or len(known.tried) < _TRIALS:
+            known.tried.add(recipe.digest)
+            if self._leave(name, value) >= seconds_saved:
+                known.slow.add(self._amount)
                 self._store.unshare(self._amount, name)
         return value, False
 
@@ -228,85 +285,30 @@ class Sharing:
             self._store.shared(self._amount, name)
         except TimeoutError:  # of the evaluation, not of the disk
             raise
-        except OSError as error:
-            self.fault = f"{type(error).__name__}: {error.strerror or error}"
-        except Exception:  # it cannot be pickled
+        except Exception as error:  # the disk is full, or it cannot be pickled
+            self.fault = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
             return inf
         return time.perf_counter() - start
 
 
-def _goes_its_own_way(transformer: Any) -> bool:
-    """Whether a transformer must run for every candidate: one that keeps its draws (its
-    ``fit_transform`` is replaced), or that writes into its input, where scores depend on how often
-    it runs."""
+def _fitted(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Any, str]:
+    """The output, the transformer, and a name for what it drew."""
+    output, fitted = function(*args, **options)
+    return output, fitted, uuid4().hex
+
+
+def _has(transformer: Any, parameter: str, value: Any) -> bool:
+    """Whether it, or an estimator within it, has a parameter of this name and value."""
     params = transformer.get_params() if hasattr(transformer, "get_params") else {}
-    in_place = any(name.split("__")[-1] == "copy" and not value for name, value in params.items())
-    return in_place or "fit_transform" in vars(transformer)
-
-
-@contextmanager
-def sharing(
-    estimator: Any, scorer: Any, store: Store, fold: int, amount: int | None
-) -> Iterator[Sharing]:
-    """Within it, ``estimator.fit`` and the scorer share what other evaluations did.
-
-    Parameters
-    ----------
-    estimator : estimator
-        A candidate with its parameters set.
-
-    scorer : callable
-        As ``_fit_and_score`` takes it.
-
-    store : Store
-        Where it is shared. On a machine that does not see its folder nothing is.
-
-    fold : int
-        Whose rows are fitted and scored.
-
-    amount : int or None
-        None if the rows of a fold are the same on every level.
-    """
-    shared = Sharing(scorer, store, fold, amount)
-    shares = store.is_here() and _replace_memory(estimator, None, shared)
-    with ExitStack() as stack:
-        if shares:
-            # The pipelines are looked up again at the end: by then some of them are clones.
-            stack.callback(_replace_memory, estimator, shared, None)
-            fit = partial(shared.fit, partial(_own, estimator, "fit"))
-            stack.enter_context(_instead(estimator, "fit", fit))
-            several = isinstance(scorer, _MultimetricScorer)
-            shared.scorer = (_Scorers if several else _Scorer)(shared, scorer)
-            stack.callback(shared.forget)
-        yield shared
-
-
-def _replace_memory(model: Any, before: Any, after: Any) -> bool:
-    """Replace the memory ``before`` of a pipeline, and of those within its steps and transformed
-    targets, by ``after``. Returns whether the outermost one had it."""
-    if hasattr(model, "named_steps") and model.memory is before:
-        model.memory = after
-        for _, step in model.steps:
-            _replace_memory(step, before, after)
-        return True
-    if not _transforms_target(model):
-        return False
-    given = _replace_memory(model.regressor, before, after)
-    kept = _replace_memory(getattr(model, "regressor_", None), before, after)
-    return given or kept
-
-
-def _transforms_target(model: Any) -> bool:
-    from sklearn.compose import TransformedTargetRegressor  # loads linear models, half our import
-
-    return isinstance(model, TransformedTargetRegressor)
+    return any(name.split("__")[-1] == parameter and v is value for name, v in params.items())
 
 
 class _Scorer:
-    """A scorer that transforms the rows it is given only once."""
+    """A scorer within ``Sharing.scoring``."""
 
     def __init__(self, sharing: Sharing, scorer: Any) -> None:
         self._sharing, self._scorer = sharing, scorer
+        self._scorers = getattr(scorer, "_scorers", None)
 
     def __call__(self, model: Any, X: Any, *args: Any, **params: Any) -> Any:
         with self._sharing.scoring(X):
@@ -319,142 +321,97 @@ class _Scorer:
 class _Scorers(_Scorer, _MultimetricScorer):
     """The same for several metrics, by whose class ``_fit_and_score`` knows them."""
 
-    @property
-    def _scorers(self) -> Any:
-        return self._scorer._scorers
+
+@contextmanager
+def sharing(
+    estimator: Any, store: Store, fold: int, amount: int | None, goes_on: bool = False
+) -> Iterator[Sharing]:
+    """Within it, the fits of ``estimator`` share what other evaluations did.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A candidate with its parameters set.
+
+    store : Store
+        Where it is shared. On a machine that does not see its folder nothing is.
+
+    fold : int
+        Whose rows are fitted and scored.
+
+    amount : int or None
+        None if the rows of a fold are the same on every level.
+
+    goes_on : bool, default=False
+        Whether the estimator was fitted on these rows on the level below. Its model was trained on
+        what its transformers drew, so those where ``fit_transform`` is ``fit`` and then
+        ``transform`` are not fitted again.
+    """
+    pipelines = _pipelines(estimator)
+    kept = [
+        step
+        for pipeline in pipelines
+        for _, step in pipeline.steps[:-1]
+        if goes_on and getattr(type(step), "fit_transform", 0) is TransformerMixin.fit_transform
+    ]
+    shared = Sharing(store, fold, amount, kept, not _transforms_target(estimator))
+    if not store.is_here() or any(pipeline.memory is not None for pipeline in pipelines):
+        pipelines = []
+    for pipeline in pipelines:
+        pipeline.memory = shared
+    try:
+        yield shared
+    finally:
+        # By now a target regressor has a clone of its pipeline as well.
+        for pipeline in (*pipelines, *_pipelines(estimator)):
+            pipeline.memory = None if pipeline.memory is shared else pipeline.memory
+
+
+def _pipelines(estimator: Any) -> list[Any]:
+    return [model for _, model in nested(estimator) if hasattr(model, "named_steps")]
 
 
 # -- the last step goes on -------------------------------------------------------------------------
 
 
-def path_inside(model: Any) -> list[str]:
-    """The names that lead to the innermost model, as in the names of its parameters."""
-    if hasattr(model, "named_steps"):
-        return [model.steps[-1][0], *path_inside(model.steps[-1][1])]
-    return ["regressor", *path_inside(model.regressor)] if _transforms_target(model) else []
-
-
-def inside(model: Any) -> Any:
-    """The innermost model of one that need not be fitted."""
-    return innermost(model, "__".join([*path_inside(model), ""]))
-
-
-def fitted_inside(model: Any) -> Any:
-    """The innermost model of one that is fitted."""
-    while hasattr(model, "named_steps") or _transforms_target(model):
-        model = (
-            getattr(model, "regressor_", None) if _transforms_target(model) else model.steps[-1][1]
-        )
-    return model
-
-
-def innermost(model: Any, resource: str) -> Any:
-    """The estimator that has the parameter ``resource``, reached through last steps of pipelines
-    and transformed targets; None if it is elsewhere."""
-    for step in resource.split("__")[:-1]:
-        if hasattr(model, "named_steps") and model.steps[-1][0] == step:
-            model = model.steps[-1][1]
-        elif _transforms_target(model) and step == "regressor":
-            model = model.regressor
-        else:
-            return None
-    return model
-
-
 @contextmanager
-def growing(
-    model: Any,
-    path: Sequence[str],
-    grow: Callable[..., Any],
-    done: int,
-    amount: int,
-    more: Callable[..., Mapping[str, Any]] | None = None,
-) -> Iterator[None]:
-    """Within it, ``model.fit`` trains its innermost model from ``done`` up to ``amount``.
+def training(model: Any, train: Callable[..., None]) -> Iterator[None]:
+    """Within it, ``model.fit`` calls ``train(innermost, around, X, y, **fit_params)`` in place of
+    the innermost model's own ``fit``.
 
-    The ``fit`` of pipelines runs as ever; only the innermost one is replaced, on the instance and
-    for the moment. It gets what ``more(model, around, y, **fit_params)`` returns as well;
-    ``around`` are the pipelines and target regressors, fitted by then but for the innermost model.
+    ``around`` are the pipelines and target regressors; they are fitted as ever, and before. The
+    ``fit`` of a target regressor clones its parameter ``regressor``: within this context that clone
+    is the regressor that it has from the level below.
     """
     around: list[Any] = []
     with ExitStack() as stack:
-        for step in path:
-            around.append(model)
-            if hasattr(model, "named_steps"):
-                model = stack.enter_context(_into_pipeline(model, step, done > 0))
-            else:
-                model = stack.enter_context(_into_target_regressor(model, done > 0))
-        extra = partial(more, model, around) if more else _nothing_more
-        fit = partial(_grow_and_return, grow, extra, model, done, amount)
-        stack.enter_context(_instead(model, "fit", fit))
+        for _, each in nested(model):
+            around.append(each)
+            if _transforms_target(each):
+                if not hasattr(each, "regressor_"):
+                    each.regressor_ = clone(each.regressor)
+                regressor = partial(getattr, each, "regressor_")
+                stack.enter_context(_instead(each.regressor, "__sklearn_clone__", regressor))
+        inner = around.pop()
+        stack.enter_context(_instead(inner, "fit", partial(train, inner, around)))
         yield
-
-
-def _grow_and_return(
-    grow: Callable[..., Any],
-    extra: Callable[..., Mapping[str, Any]],
-    model: Any,
-    done: int,
-    amount: int,
-    X: Any,
-    y: Any = None,
-    **fit_params: Any,
-) -> Any:
-    grow(model, done, amount, X, y, **{**extra(y, **fit_params), **fit_params})
-    return model
-
-
-def _nothing_more(y: Any, **fit_params: Any) -> dict[str, Any]:
-    return {}
 
 
 def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
     """Rows as the innermost model gets them, through all that is fitted around it."""
     for model in around:
-        if not hasattr(model, "named_steps"):
+        if _transforms_target(model):
             column = np.asarray(y).reshape(len(y), -1)
             target = np.asarray(model.transformer_.transform(column))
             y = target[:, 0] if target.shape[1:] == (1,) else target
-            continue
-        for _, step in model.steps[:-1]:
-            if step is not None and step != "passthrough":
-                X = step.transform(X)
+        else:
+            for _, step in model.steps[:-1]:
+                if step is not None and step != "passthrough":
+                    X = step.transform(X)
     return X, y
 
 
-@contextmanager
-def _into_pipeline(pipeline: Any, step: str, fitted: bool) -> Iterator[Any]:
-    """To its last step, after the draws that it was trained on: others would be another space.
-
-    Where ``fit_transform`` is ``fit`` and then ``transform``, a transformer without a seed keeps
-    what it drew. Any other is fitted again, or taken from the store, and is what it was.
-    """
-    with ExitStack() as stack:
-        for _, transformer in pipeline.steps[:-1] if fitted else ():
-            own = getattr(type(transformer), "fit_transform", None)
-            if own is TransformerMixin.fit_transform and _draws(transformer):
-                transform = partial(_only_transform, transformer)
-                stack.enter_context(_instead(transformer, "fit_transform", transform))
-        yield pipeline.named_steps[step]
-
-
-def _only_transform(transformer: Any, X: Any, y: Any = None, **fit_params: Any) -> Any:
-    return transformer.transform(X)
-
-
-def _draws(transformer: Any) -> bool:
-    params = transformer.get_params().items()
-    return any(name.split("__")[-1] == "random_state" and value is None for name, value in params)
-
-
-@contextmanager
-def _into_target_regressor(model: Any, fitted: bool) -> Iterator[Any]:
-    """Yield the regressor that a ``TransformedTargetRegressor`` fits. Its ``fit`` clones the
-    parameter ``regressor``. Within this context that clone is the regressor that was fitted on the
-    level below."""
-    regressor = model.regressor_ if fitted else clone(model.regressor)
-    with _instead(model.regressor, "__sklearn_clone__", lambda: regressor):
-        yield regressor
+# -- methods of one instance -----------------------------------------------------------------------
 
 
 @contextmanager

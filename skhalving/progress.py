@@ -299,7 +299,7 @@ class Cleaner(Watcher):
             first = self._first_like[candidate]
             self._racing[first] -= 1
             if not self._racing[first]:
-                self._store.drop([first])
+                self._store.drop(first)
 
     def ended(self, level: int) -> None:
         amount = self._levels[level].n_resources

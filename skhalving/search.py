@@ -39,7 +39,7 @@ from skhalving.families import FAMILIES, find
 from skhalving.fingerprint import stable, versions
 from skhalving.loop import Evaluation, Work
 from skhalving.pace import Pace
-from skhalving.pipelines import innermost, inside, path_inside
+from skhalving.pipelines import innermost, owner
 from skhalving.progress import EachLog, SklearnCallbacks, Watcher
 from skhalving.race import Race
 from skhalving.resource import Resource, in_half, resource_of
@@ -426,7 +426,7 @@ class _HalvingSearchCV(BaseSearchCV):
         kinds = {frozenset((name, type(v)) for name, v in c.items()): c for c in candidates}
         for candidate in kinds.values():
             model = clone(self.estimator).set_params(**clone(candidate, safe=False))
-            check_eval_set(inside(model), self.eval_set, fit_params)
+            check_eval_set(innermost(model)[1], self.eval_set, fit_params)
 
     def _ladder(self, resource: Resource, n_splits: int) -> tuple[Level, ...]:
         """The levels, from the arguments and the size of the data."""
@@ -457,8 +457,8 @@ class _HalvingSearchCV(BaseSearchCV):
         )
 
     def _check_continuation(self) -> None:
-        model = innermost(self.estimator, self.resource)
-        if model is None or find(model, self.resource.split("__")[-1]) is None:
+        model = owner(self.estimator, self.resource)
+        if find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
                 f"continue_training=True, but {self.estimator!r} cannot go on training by "
                 f'{self.resource!r}; pass continue_training="auto" to start from scratch on '
@@ -601,9 +601,9 @@ class _HalvingSearchCV(BaseSearchCV):
             n_train = np.mean([len(train) for train, _ in checked.splits])
             means = self.cv_results_.get("mean_n_iter")
             n_iter = np.nan if means is None else means[self.best_index_]
-            alone = trains_alone(inside(best), n_iter * _num_samples(checked.X) / n_train)
-            path = path_inside(best)
-            own = {"__".join([*path, name]): value for name, value in alone.items()}
+            prefix, model = innermost(best)
+            alone = trains_alone(model, n_iter * _num_samples(checked.X) / n_train)
+            own = {f"{prefix}{name}": value for name, value in alone.items()}
             self.refit_params_ = {**self.best_params_, **own}
             best.set_params(**own)
             fit_params = unwatched(fit_params)

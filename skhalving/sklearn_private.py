@@ -54,29 +54,7 @@ __all__ = [
     "_safe_split",
     "_warn_or_raise_about_fit_failures",
     "_yield_masked_array_for_each_param",
-    "say_step",
-    "would_stop",
 ]
-
-
-def would_stop(model: Any) -> bool:
-    """Whether a fitted HistGradientBoosting* has trained until its early stopping.
-
-    ``_should_stop`` is its own rule; ``n_iter_ < max_iter`` misses a stop at the very last
-    iteration, and under ``warm_start`` the rule is looked at only after one more.
-    """
-    validated = model.validation_score_
-    scores = validated if len(validated) else model.train_score_
-    return bool(model.do_early_stopping_ and model._should_stop(scores))
-
-
-def say_step(source: str, message: str | None) -> None:
-    """The line of a verbose pipeline, for a step that was not fitted again."""
-    # GridSearchCV does not load this module.
-    from sklearn.utils._user_interface import _print_elapsed_time
-
-    with _print_elapsed_time(source, message):
-        pass
 
 
 class Callbacks:

@@ -1,13 +1,13 @@
 """Files that the evaluations of one search leave for one another, on one machine.
 
 A search has one folder, which only its user can read. A fitted model waits there for the next level
-of its candidate: a file named by candidate, fold and amount. It never travels through the script's
-process, where 100 MB cost three times a file's time (``benchmarks/continuation.py``), nor is it an
-argument of a task, which would arrive as a read-only memory map.
+of its candidate: a file named by candidate and fold. It never travels through the script's process,
+where 100 MB cost three times a file's time (``benchmarks/continuation.py``), nor is it an argument
+of a task, which would arrive as a read-only memory map.
 
 What candidates share is a file named by amount and content. Its arrays are not read but mapped, for
 all processes together and copy-on-write: who writes into an array gets pages of his own, and the
-file stays as it was. Whether a file pays is noted beside it, so that all workers know.
+file stays as it was.
 
 A file is written under a temporary name and then renamed, so it is whole or not there. The folder
 goes with the search, whatever ends it; those of processes that were killed go with the next search.
@@ -23,10 +23,10 @@ import pickle
 import shutil
 import socket
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FunctionType
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +40,10 @@ except ImportError:  # joblib before 1.6 carries its own
 _PREFIX = "skhalving-"
 _ALIGNMENT = 64  # bytes; what NumPy and BLAS like best
 
-# For each folder: classes and functions that models refer to, by id, where the process that made
+# No shared value is written once the search has taken this part of the free disk.
+_SHARE_OF_DISK = 1 / 4
+
+# For each folder: classes and functions that its files refer to, by id, where the process that made
 # the folder also reads and writes it.
 _OF_THIS_PROCESS: dict[str, dict[int, Any]] = {}
 
@@ -52,41 +55,33 @@ class Store:
     ----------
     folder : str
         Made by :func:`temporary_folder`. A worker that cannot see it keeps nothing, and says so.
-
-    share_of_disk : float, default=0.25
-        Shared values take at most this part of what they and the free disk have together.
     """
 
-    def __init__(self, folder: str, share_of_disk: float = 0.25) -> None:
+    def __init__(self, folder: str) -> None:
         self.folder = folder
-        self._share_of_disk = share_of_disk
         self._maker = os.getpid()
-        self._held: dict[Task, Any] = {}  # models that cannot be pickled
+        free = shutil.disk_usage(folder).free if self.is_here() else 0
+        self._least_free = (1 - _SHARE_OF_DISK) * free
+
+    def is_here(self) -> bool:
+        """Whether this machine sees the folder."""
+        return os.path.isdir(self.folder)
 
     # -- models, each for the next level of its candidate -----------------------------------------
 
-    def _models(self, candidate: int, fold: int) -> str:
-        return os.path.join(self.folder, "models", str(candidate), str(fold))
-
     def keep(self, task: Task, model: Any) -> str | None:
-        """Keep the model that a task has trained; the reason if that cannot be done."""
+        """Keep the model that a task has trained, in place of the one that it went on from; the
+        reason if that cannot be done."""
         if not self.is_here():
             return f"{socket.gethostname()} does not see the folder {self.folder}"
         try:
-            folder = self._models(task.candidate, task.fold)
-            os.makedirs(folder, exist_ok=True)
-            write(
-                os.path.join(folder, str(task.amount)),
-                lambda file: self._pickler(file).dump(model),
-            )
+            self._write(self._model(task), (task.amount, model))
         except Exception as error:
-            if os.getpid() != self._maker:
-                return f"{type(error).__name__}: {error}"
-            self._held[task] = model  # it need not leave this process
+            return f"{type(error).__name__}: {error}"
         return None
 
     def take(self, task: Task) -> tuple[int, Any]:
-        """The model of this candidate and fold that came furthest below the task's amount.
+        """The model that this candidate and fold has, if it had less than the task's amount.
 
         Returns
         -------
@@ -95,38 +90,24 @@ class Store:
 
         model : estimator or None
         """
-        held = [other for other in self._held if other[:2] == task[:2] and other < task]
-        if held:
-            return max(held).amount, self._held[max(held)]
-        folder = self._models(task.candidate, task.fold)
-        with suppress(Exception):  # no folder, or a file that cannot be read
-            # A file that is still being written has a dot in its name.
-            amounts = [int(name) for name in os.listdir(folder) if "." not in name]
-            amount = max(amount for amount in amounts if amount < task.amount)
-            with open(os.path.join(folder, str(amount)), "rb") as file:
-                return amount, self._unpickler(file).load()
+        with suppress(Exception), open(self._model(task), "rb") as file:
+            # In memory, since on Windows a file that is mapped cannot be replaced.
+            amount, model = _load(bytearray(file.read()))
+            if amount < task.amount:
+                return amount, model
         return 0, None
 
-    def remove(self, task: Task) -> None:
-        """Remove the model of a task that another has gone on from."""
-        self._held.pop(task, None)
-        with suppress(OSError):
-            os.remove(os.path.join(self._models(task.candidate, task.fold), str(task.amount)))
+    def drop(self, candidate: int) -> None:
+        """Remove all models of a candidate that is out of the race."""
+        shutil.rmtree(os.path.join(self.folder, "models", str(candidate)), ignore_errors=True)
 
-    def drop(self, candidates: Iterable[int]) -> None:
-        """Remove all models of candidates that are out of the race."""
-        for candidate in candidates:
-            for task in [task for task in self._held if task.candidate == candidate]:
-                del self._held[task]
-            shutil.rmtree(os.path.join(self.folder, "models", str(candidate)), ignore_errors=True)
+    def _model(self, task: Task) -> str:
+        return os.path.join(self.folder, "models", str(task.candidate), str(task.fold))
 
-    # -- values that candidates share, and notes about them ---------------------------------------
+    # -- values that candidates share -------------------------------------------------------------
 
-    def _shared(self, amount: int | None, *name: str) -> str:
-        return os.path.join(self.folder, "shared", str(amount), *name)
-
-    def share(self, amount: int | None, name: str, value: Any) -> bool:
-        """Write a value for all evaluations of an amount (None: of any); False if it is too big.
+    def share(self, amount: int | None, name: str, value: Any) -> None:
+        """Write a value for all evaluations of an amount (None: of any), while there is room.
 
         Raises
         ------
@@ -135,23 +116,13 @@ class Store:
         Exception
             If the value cannot be pickled.
         """
-        buffers: list[pickle.PickleBuffer] = []
-        body = io.BytesIO()
-        self._pickler(body, buffers.append).dump(value)
-        parts = [body.getbuffer(), *(buffer.raw() for buffer in buffers)]
-        used = _bytes_in(os.path.join(self.folder, "shared"))
-        most = self._share_of_disk * (used + shutil.disk_usage(self.folder).free)
-        if used + sum(part.nbytes for part in parts) > most:
-            return False
-        os.makedirs(self._shared(amount), exist_ok=True)
-        write(self._shared(amount, name), lambda file: _write_parts(file, parts))
-        return True
+        if shutil.disk_usage(self.folder).free > self._least_free:
+            self._write(self._shared(amount, name), value)
 
     def shared(self, amount: int | None, name: str) -> Any:
         """A value that was shared, as an object of its own; None if there is none."""
         with suppress(Exception), open(self._shared(amount, name), "rb") as file:
-            body, *buffers = _map_parts(file)
-            return self._unpickler(io.BytesIO(body), buffers).load()
+            return _load(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
         return None
 
     def unshare(self, amount: int | None, name: str) -> None:
@@ -163,39 +134,60 @@ class Store:
         """Remove what was shared by the evaluations of an amount, of which none will come."""
         shutil.rmtree(self._shared(amount), ignore_errors=True)
 
-    def note(self, subject: str, text: str) -> None:
-        """Leave one line about a subject for all workers."""
-        with suppress(OSError):
-            os.makedirs(os.path.join(self.folder, "notes"), exist_ok=True)
-            with open(os.path.join(self.folder, "notes", subject), "a") as file:
-                file.write(f"{text}\n")
+    def _shared(self, amount: int | None, *name: str) -> str:
+        return os.path.join(self.folder, "shared", str(amount), *name)
 
-    def notes(self, subject: str) -> set[str]:
-        """All lines about a subject."""
-        with suppress(OSError), open(os.path.join(self.folder, "notes", subject)) as file:
-            return set(file.read().splitlines())
-        return set()
+    # -- a file: arrays, then a pickle of all else, then where that begins -------------------------
 
-    # -- how values are written and read ----------------------------------------------------------
+    def _write(self, path: str, value: Any) -> None:
+        arrays: list[pickle.PickleBuffer] = []
+        rest = io.BytesIO()
+        here = self.folder if os.getpid() == self._maker else None
+        _Pickler(here, rest, protocol=5, buffer_callback=arrays.append).dump(value)
+        folder, name = os.path.split(path)
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
+        try:
+            with open(handle, "wb") as file:
+                spans = []
+                for array in arrays:
+                    file.write(bytes(-file.tell() % _ALIGNMENT))
+                    start = file.tell()
+                    file.write(array.raw())
+                    spans.append((start, file.tell()))
+                end = file.tell()
+                pickle.dump((spans, rest.getvalue()), file)
+                file.write(end.to_bytes(8))
+            os.replace(temporary, path)
+        finally:
+            with suppress(OSError):  # it has its other name, unless something failed
+                os.remove(temporary)
 
-    def is_here(self) -> bool:
-        """Whether this machine sees the folder."""
-        return os.path.isdir(self.folder)
 
-    def _pickler(self, file: IO[bytes], on_buffer: Callable[..., Any] | None = None) -> Any:
-        if os.getpid() != self._maker:
-            return _Pickler(file, protocol=5, buffer_callback=on_buffer)
-        own = _OF_THIS_PROCESS.setdefault(self.folder, {})
-        return _ByReference(own, file, protocol=5, buffer_callback=on_buffer)
-
-    def _unpickler(self, file: IO[bytes], buffers: Iterable[Any] = ()) -> Any:
-        return _FromReference(_OF_THIS_PROCESS.get(self.folder, {}), file, buffers=buffers)
+def _load(memory: bytearray | mmap.mmap) -> Any:
+    """The value of a file; its arrays are parts of the memory."""
+    view = memoryview(memory)
+    spans, rest = pickle.loads(view[int.from_bytes(view[-8:]) :])
+    return pickle.loads(rest, buffers=[view[start:end] for start, end in spans])
 
 
 class _Pickler(cloudpickle.Pickler):
-    """Keeps the layout of an array with gaps: on another layout sums differ in the last digit."""
+    """Keeps what a copy would lose.
+
+    An array with gaps keeps its layout: on another layout sums differ in the last digit. Where the
+    folder of this process is given, classes and functions stay where they are: cloudpickle would
+    write a class of the script itself by value, and on reading replace the methods of the living
+    class by copies with globals of their own.
+    """
+
+    def __init__(self, here: str | None, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._here = here
 
     def reducer_override(self, value: Any) -> Any:
+        if self._here and isinstance(value, (type, FunctionType)) and value is not _of_this_process:
+            _OF_THIS_PROCESS.setdefault(self._here, {})[id(value)] = value
+            return _of_this_process, (self._here, id(value))
         base = value.base if type(value) is np.ndarray else None
         if (
             type(base) is np.ndarray
@@ -209,77 +201,12 @@ class _Pickler(cloudpickle.Pickler):
         return super().reducer_override(value)
 
 
+def _of_this_process(folder: str, key: int) -> Any:
+    return _OF_THIS_PROCESS[folder][key]
+
+
 def _with_gaps(base: np.ndarray, shape: Any, dtype: Any, strides: Any, offset: int) -> np.ndarray:
     return np.ndarray(shape, dtype, base, offset, strides)
-
-
-class _ByReference(_Pickler):
-    """Leaves classes and functions in this process instead of copying them.
-
-    cloudpickle would write a class of the script itself by value, and on reading replace the
-    methods of the living class by copies with globals of their own.
-    """
-
-    def __init__(self, own: dict[int, Any], *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._own = own
-
-    def persistent_id(self, value: Any) -> int | None:
-        if not isinstance(value, (type, FunctionType)):
-            return None
-        self._own[id(value)] = value
-        return id(value)
-
-
-class _FromReference(pickle.Unpickler):
-    def __init__(self, own: dict[int, Any], *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._own = own
-
-    def persistent_load(self, key: int) -> Any:
-        return self._own[key]
-
-
-def _write_parts(file: IO[bytes], parts: list[memoryview]) -> None:
-    """The lengths, then each part where an array may begin."""
-    lengths = np.array([len(parts), *(part.nbytes for part in parts)], dtype=np.int64)
-    file.write(lengths.tobytes())
-    for part in parts:
-        file.write(bytes(-file.tell() % _ALIGNMENT))
-        file.write(part)
-
-
-def _map_parts(file: IO[bytes]) -> Iterator[memoryview]:
-    whole = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
-    n_parts = int(whole[:8].cast("q")[0])
-    end = 8 * (n_parts + 1)
-    for length in whole[8:end].cast("q"):
-        start = end + -end % _ALIGNMENT
-        end = start + length
-        yield whole[start:end]
-
-
-def write(path: str, dump: Callable[[IO[bytes]], None]) -> None:
-    """Let ``dump(file)`` write a file that is whole or not there."""
-    folder, name = os.path.split(path)
-    handle, temporary = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
-    try:
-        with open(handle, "wb") as file:
-            dump(file)
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(temporary)
-        raise
-
-
-def _bytes_in(folder: str) -> int:
-    total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # another worker has just renamed or removed it
-                total += os.path.getsize(os.path.join(parent, name))
-    return total
 
 
 @contextmanager

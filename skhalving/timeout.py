@@ -4,7 +4,8 @@ An alarm rings inside the work alone. ``with limit.around(task)`` either runs it
 raises ``TimeoutError`` from within, so that a ``try`` around the ``with`` catches every one: while
 the limit is being set and taken back the alarm is ignored, and afterwards none is left. Limits may
 be nested, in one another and in alarms of the user's own, which are put back with the time that is
-left of them. Nothing here knows of estimators.
+left of them. The end of a process is set once: a search within a worker never ends its own process.
+Nothing here knows of estimators.
 """
 
 from __future__ import annotations
@@ -18,13 +19,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from traceback import walk_stack
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 # The smallest time that a timer takes for "now": 0 would switch it off.
 SOON = 1e-6
-
-# When this process must end, and the file for its traceback, for every limit that is running.
-_ends: list[tuple[float, TextIO]] = []
 
 
 @dataclass(frozen=True)
@@ -102,14 +100,12 @@ class _Alarm:
         self.rang = False
 
     def __enter__(self) -> None:
-        end = None if self._mark is None else open(self._mark, "w")
+        self._end = None if self._mark is None else open(self._mark, "w")
         self._left, self._interval = signal.setitimer(signal.ITIMER_REAL, 0)
         self._start = time.monotonic()
         self._handler = signal.signal(signal.SIGALRM, self._ring)
-        self._end = end and (self._start + 1.5 * self._seconds + 1, end)
         if self._end:
-            _ends.append(self._end)
-            _watch_the_end()
+            faulthandler.dump_traceback_later(1.5 * self._seconds + 1, exit=True, file=self._end)
         self._inside = True
         signal.setitimer(signal.ITIMER_REAL, self._seconds, 1.0)
 
@@ -117,9 +113,8 @@ class _Alarm:
         self._inside = False
         signal.setitimer(signal.ITIMER_REAL, 0)
         if self._end:
-            _ends.remove(self._end)
-            _watch_the_end()
-            self._end[1].close()
+            faulthandler.cancel_dump_traceback_later()
+            self._end.close()
         # None is a handler that Python did not install, and cannot.
         signal.signal(signal.SIGALRM, self._handler or signal.SIG_DFL)
         if self._left:
@@ -138,13 +133,3 @@ class _Alarm:
 
 
 _EDGES = (_Alarm.__enter__.__code__, _Alarm.__exit__.__code__)
-
-
-def _watch_the_end() -> None:
-    """Have the process end at the earliest of the times that are running, if any is."""
-    if _ends:
-        when, file = min(_ends, key=lambda end: end[0])
-        left = max(when - time.monotonic(), SOON)
-        faulthandler.dump_traceback_later(left, exit=True, file=file)
-    else:
-        faulthandler.cancel_dump_traceback_later()

@@ -19,7 +19,7 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.preprocessing import LabelEncoder
 
-from skhalving.families import EARLY, class_name, n_evaluated
+from skhalving.families import class_name
 from skhalving.resource import Split, stratified_order
 
 # arguments(model, X, y, sample_weight): what the model's `fit` gets; the weight may be None.
@@ -100,15 +100,19 @@ def _of_hist(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
     return {"X_val": X, "y_val": y, "sample_weight_val": weight}
 
 
+_ROUNDS = dict.fromkeys(
+    ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
+)
+
 STOPPERS: dict[str, Stopper] = {
     name + kind: stopper
     for kind in ("Classifier", "Regressor")
     for name, stopper in {
-        "xgboost.XGB": Stopper(_pairs, ("n_estimators",), dict.fromkeys(EARLY), alone=False),
+        "xgboost.XGB": Stopper(_pairs, ("n_estimators",), _ROUNDS, alone=False),
         "lightgbm.LGBM": Stopper(
             _of_lightgbm,
             ("n_estimators",),
-            dict.fromkeys(EARLY),
+            _ROUNDS,
             alone=False,
             encode=_encode_for_lightgbm,
         ),
@@ -267,7 +271,9 @@ _COUNTS = [
 def n_trained(model: Any) -> float | None:
     """The iterations of a fit that was watched, those after the best one included."""
     evaluations = getattr(model, "evals_result_", None)
-    return n_evaluated(evaluations) if evaluations else n_iter(model)
+    if not evaluations:
+        return n_iter(model)
+    return max(len(losses) for each in evaluations.values() for losses in each.values())
 
 
 def register_validation(

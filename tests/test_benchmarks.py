@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
 from skhalving.families import find
-from skhalving.pipelines import innermost
+from skhalving.pipelines import owner
 
 # They are not installed; last, so that the package under test stays the one that is.
 sys.path.append(str(Path(__file__).parents[1]))
@@ -144,9 +144,9 @@ def test_continuing_pays_only_for_what_is_new():
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_tasks_continue_where_a_search_does(task):
     """What the tables say of going on is what ``continue_training="auto"`` does."""
-    model = innermost(task.estimator(), task.resource)
+    model = owner(task.estimator(), task.resource)
     family = find(model, task.resource.split("__")[-1])
-    assert task.continues == (family is not None and family.auto)
+    assert task.continues == (family is not None and family.exact(model))
 
 
 def test_a_failed_configuration_is_never_the_answer():

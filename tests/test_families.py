@@ -59,6 +59,11 @@ def data_for(model):
     return REAL if sklearn.base.is_regressor(model) else (X, y)
 
 
+def is_exact(model, parameter):
+    """Whether "auto" goes on with it."""
+    return find(model, parameter).exact(model)
+
+
 def train(model, *amounts, data, **fit_params):
     """A clone, trained piece by piece; kept as a search keeps it, between two pieces."""
     model, done = clone(model), 0
@@ -73,7 +78,8 @@ def assert_exact(model, *, data=None, pieces=(30, 90), **fit_params):
     """Piece by piece, by the family at once, and by one ordinary fit: the same to the last bit."""
     data = data or data_for(model)
     parameter = parameter_of(model)
-    assert find(model, parameter).auto or "CatBoost" in str(type(model))
+    stops = model.get_params().get("early_stopping_rounds")
+    assert stops or is_exact(model, parameter) or "CatBoost" in str(type(model))
     scratch = clone(model).set_params(**{parameter: pieces[-1]}).fit(*data, **fit_params)
     for amounts in (pieces, pieces[-1:]):
         grown = train(model, *amounts, data=data, **fit_params)
@@ -258,7 +264,7 @@ def epoch_models():
 def test_a_chain_of_epochs_is_the_same_in_any_pieces(model):
     """Read from the model itself; "auto" leaves them alone, since ``fit`` is another thing."""
     data = data_for(model)
-    assert not find(model, "max_iter").auto
+    assert not is_exact(model, "max_iter")
     grown, at_once = train(model, 3, 9, data=data), train(model, 9, data=data)
     assert epochs(grown) == epochs(at_once) == 9
     np.testing.assert_array_equal(output(grown, data[0]), output(at_once, data[0]))
@@ -296,7 +302,7 @@ def test_what_cannot_go_on_is_left_alone(model, parameter):
 def test_a_net_without_callbacks_goes_on():
     """Also one whose default callbacks are off."""
     for callbacks in (None, [], "disable"):
-        assert find(FakeNet(callbacks), "max_epochs").auto
+        assert is_exact(FakeNet(callbacks), "max_epochs")
 
 
 def booster(package, kind, options):
@@ -321,7 +327,6 @@ EXACT_BOOSTERS = [
     ("lightgbm", {"subsample": 0.5}),  # of no effect, since it is drawn every 0 iterations
     ("lightgbm", {"min_split_gain": 0.5}),  # no split is left before 90 trees
     ("lightgbm", {"min_split_gain": 3.0}),  # nor before 30
-    ("lightgbm", {"max_bin": 15, "early_stopping_round": None}),
 ]
 BAGGED = {"subsample": 0.5, "subsample_freq": 1}
 OTHER_BOOSTERS = [
@@ -373,7 +378,7 @@ def test_boosters_are_exact(package, options, kind):
 def test_boosters_that_are_not_exact(package, options, kind):
     """ "auto" leaves them alone. When asked they have as many trees as they should, but others."""
     model = booster(package, kind, options)
-    assert not find(model, "n_estimators").auto
+    assert not is_exact(model, "n_estimators")
     data = data_for(model)
     grown = train(model, 30, 90, data=data)
     scratch = clone(model).set_params(n_estimators=90).fit(*data)
@@ -399,19 +404,6 @@ def test_boosters_stop_early_and_stay_exact(package, kind, rate):
     assert getattr(grown, best) == getattr(scratch, best)
     three = train(model, 5, 30, 90, data=(rows[:160], target[:160]), **watched)
     assert getattr(three, best) == getattr(scratch, best)
-
-
-@quiet_lightgbm
-@pytest.mark.parametrize("package", ["xgboost", "lightgbm", "catboost"])
-def test_a_booster_that_has_stopped_is_not_trained_again(package, monkeypatch):
-    """It would end up the same; that costs nothing."""
-    model = booster(package, "Regressor", {"learning_rate": 0.5, "early_stopping_rounds": 3})
-    quiet = {"verbose": False} if package != "lightgbm" else {}
-    watched = {"eval_set": [(X_real[160:], y_real[160:])], **quiet}
-    grown = train(model, 60, data=(X_real[:160], y_real[:160]), **watched)
-    monkeypatch.setattr(type(grown), "fit", None)
-    find(grown, "n_estimators").grow(grown, 60, 90, X_real[:160], y_real[:160], **watched)
-    assert grown.get_params()["n_estimators"] == 90
 
 
 @quiet_lightgbm
@@ -452,7 +444,7 @@ def test_callbacks_and_forests_of_xgboost_are_left_alone():
 def test_other_boosters_of_xgboost_are_not_called_exact():
     """Linear ones are updated by threads in any order, and dart drops trees at random."""
     for name in ("gblinear", "dart"):
-        assert not find(booster("xgboost", "Regressor", {"booster": name}), "n_estimators").auto
+        assert not is_exact(booster("xgboost", "Regressor", {"booster": name}), "n_estimators")
 
 
 @quiet_lightgbm
@@ -472,7 +464,7 @@ def test_catboost_without_draws_is_exact_but_for_rounding(kind):
     plain = {"bootstrap_type": "No", "random_strength": 0, "boosting_type": "Plain"}
     model = booster("catboost", kind, {**RATE, **plain})
     data = data_for(model)
-    assert not find(model, "n_estimators").auto
+    assert not is_exact(model, "n_estimators")
     grown, scratch = train(model, 30, 90, data=data), train(model, 90, data=data)
     np.testing.assert_allclose(output(grown, data[0]), output(scratch, data[0]), rtol=1e-9)
 

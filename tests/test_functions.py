@@ -126,13 +126,11 @@ def test_the_same_for_every_backend_and_number_of_jobs(backend, n_jobs):
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_states_hold_what_the_script_defines(n_jobs):
-    """A state may be of a local class and hold functions; where nothing leaves the process it may
-    hold what cannot be pickled."""
+    """A state may be of a local class and hold functions."""
 
     class Kept:
         def __init__(self, configuration):
             self.add = lambda amount: configuration + amount
-            self.handle = (i for i in range(9)) if n_jobs == 1 else None
 
     def objective(configuration, resource, state):
         assert (state is None) == (resource == 1)

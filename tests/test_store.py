@@ -47,19 +47,20 @@ class Model:
 # -- models ----------------------------------------------------------------------------------------
 
 
-def test_a_model_goes_on_from_the_furthest_amount_below(store):
-    """``take`` gives the model of the largest amount below, of this candidate and fold alone."""
-    for task in (Task(0, 0, 3), Task(0, 0, 9), Task(0, 1, 27), Task(1, 0, 27)):
+def test_a_model_waits_for_a_higher_amount(store):
+    """``take`` gives the model of this candidate and fold, if it comes from a lower amount; a model
+    takes the place of the one before."""
+    for task in (Task(0, 0, 3), Task(0, 1, 27), Task(1, 0, 27)):
         assert store.keep(task, Model(task)) is None
     assert store.take(Task(0, 0, 3)) == (0, None)
     assert store.take(Task(0, 0, 9))[0] == 3
+    store.keep(Task(0, 0, 9), Model(Task(0, 0, 9)))
+    assert len(bytes_of(store)) == 3
     amount, model = store.take(Task(0, 0, 81))
     assert (amount, model.weight) == (9, Task(0, 0, 9))
     assert type(model) is Model
-    store.remove(Task(0, 0, 9))
-    assert store.take(Task(0, 0, 81))[0] == 3
-    store.drop([0])
-    assert store.take(Task(0, 1, 81)) == (0, None)
+    store.drop(0)
+    assert store.take(Task(0, 0, 81)) == store.take(Task(0, 1, 81)) == (0, None)
     assert store.take(Task(1, 0, 81))[0] == 27
 
 
@@ -70,7 +71,6 @@ def test_a_worker_that_does_not_see_the_folder_says_so(store):
     assert store.take(Task(0, 0, 9)) == (0, None)
     assert not store.is_here()
     assert store.shared(None, "a") is None
-    assert store.notes("a") == set()
 
 
 def test_what_cannot_be_pickled_leaves_nothing(store):
@@ -97,7 +97,7 @@ def test_arrays_come_back_as_they_were(dtype, shape, order, step):
     array = array.transpose([axis for axis in order if axis < len(shape)])[..., ::step]
     with temporary_folder() as folder:
         store = Store(folder)
-        assert store.share(None, "a", (array, array[:1]))
+        store.share(None, "a", (array, array[:1]))
         found, part = store.shared(None, "a")
     np.testing.assert_array_equal(found, array)
     np.testing.assert_array_equal(part, array[:1])
@@ -165,15 +165,14 @@ def test_a_level_that_is_over_leaves_nothing_of_its_own(store):
 
 
 def test_shared_values_take_a_part_of_the_disk(store, monkeypatch):
-    """At most the share of free and used together; what is too big is not written."""
+    """Once a quarter of what was free is gone nothing is written, until there is room again."""
     usage = shutil.disk_usage(store.folder)
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=1_000_000))
-    assert store.share(9, "a", np.zeros(20_000))
-    assert not store.share(9, "b", np.zeros(20_000))
-    assert store.share(9, "c", np.zeros(5_000))
-    assert store.shared(9, "b") is None
-    store.level_over(9)
-    assert store.share(27, "b", np.zeros(20_000))
+    for free, written in ((0.8, True), (0.7, False), (0.8, True)):
+        now = usage._replace(free=int(free * usage.free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder, now=now: now)
+        store.share(9, "a", [free])
+        assert (store.shared(9, "a") == [free]) == written
+        store.level_over(9)
 
 
 def test_writers_of_the_same_value_do_not_meet(store):
@@ -195,14 +194,6 @@ def test_a_file_that_was_cut_is_no_value(store):
     for size in (0, 7, 100):
         os.truncate(path, size)
         assert store.shared(9, "a") is None
-
-
-def test_notes_are_for_everyone(store):
-    """Each line once, by subject."""
-    for text in ("used", "slow 9", "used"):
-        store.note("a", text)
-    assert store.notes("a") == {"used", "slow 9"}
-    assert store.notes("b") == set()
 
 
 def test_the_folder_goes_with_the_search():
