@@ -53,7 +53,7 @@ from skhalving.progress import (
 )
 from skhalving.race import Race, Trial
 from skhalving.resource import Resource, in_half, resource_of
-from skhalving.results import all_cv_results, cv_results
+from skhalving.results import all_cv_results, cv_results, warn_of_non_finite
 from skhalving.schedule import Level, Schedule
 from skhalving.sklearn_private import (
     BaseSearchCV,
@@ -666,6 +666,7 @@ class _HalvingSearchCV(BaseSearchCV):
         self.all_cv_results_ = all_cv_results(
             race.schedule, trials, params, outcomes, self.n_splits_, self.error_score
         )
+        warn_of_non_finite(self.all_cv_results_)
         self.cv_results_ = cv_results(self.all_cv_results_, self.n_splits_)
         self.multimetric_ = "mean_test_score" not in self.cv_results_
 
