@@ -68,7 +68,7 @@ class HalvingDisplay:
     >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
     >>> display = HalvingDisplay.from_estimator(search)
     >>> display.ax_.get_ylabel()
-    'accuracy'
+    'score'
     """
 
     trials: Trials

@@ -72,11 +72,11 @@ def all_cv_results(
         results |= {f"split{split}_n_iter": column for split, column in enumerate(of_splits)}
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)
-    for kind, named in (
-        ("test", [outcome.scores for outcome in each]),
-        ("train", [outcome.train_scores or {} for outcome in each]),
+    for kind, named, otherwise in (
+        ("test", [outcome.scores for outcome in each], ["score"]),
+        ("train", [outcome.train_scores or {} for outcome in each], []),
     ):
-        for metric in next(filter(None, named), {}):  # what failed has none
+        for metric in next(filter(None, named), otherwise):  # what failed has none
             name = f"{kind}_{metric}"
             scores = [of_outcome.get(metric, error_score) for of_outcome in named]
             of_splits, results[f"mean_{name}"], results[f"std_{name}"] = _over_folds(scores, used)

@@ -632,6 +632,7 @@ class _HalvingSearchCV(BaseSearchCV):
             self.n_fits_ = pace.n_evaluations
         _raise_or_warn_about(_outcomes(race.scores, work, known), self.error_score)
         self._tabulate(race, work, known)
+        warn_of_non_finite(self.all_cv_results_)
         if not whole:
             warnings.warn(time_over(self.max_time, race, self.resource), UserWarning, stacklevel=4)
         if faults := {o.fault for o in known.values() if o.fault}:
@@ -666,7 +667,6 @@ class _HalvingSearchCV(BaseSearchCV):
         self.all_cv_results_ = all_cv_results(
             race.schedule, trials, params, outcomes, self.n_splits_, self.error_score
         )
-        warn_of_non_finite(self.all_cv_results_)
         self.cv_results_ = cv_results(self.all_cv_results_, self.n_splits_)
         self.multimetric_ = "mean_test_score" not in self.cv_results_
 
