@@ -30,7 +30,7 @@ from skhalving.fingerprint import stable, versions
 from skhalving.journal import Journal
 from skhalving.loop import Evaluation, run
 from skhalving.pace import Pace, seconds_of
-from skhalving.progress import Cleaner, Log, OnResult, Recorder, Watcher, time_over
+from skhalving.progress import Cleaner, Recorder, Reporter, Watcher, time_over
 from skhalving.race import Race, Trial
 from skhalving.schedule import Schedule
 from skhalving.store import Store, temporary_folder
@@ -495,10 +495,10 @@ def _search(
         if book is not None:
             watchers.append(recorder := Recorder(book, configurations, numbers))
             known = recorder.known
-        if verbose > 0:
-            watchers.append(Log(race, pace, "resource", sign))
-        if on_result is not None:  # last: what it raises costs nobody what they know
-            watchers.append(OnResult(on_result, configurations, race, pace, sign))
+        # Last: what on_result raises costs nobody what they know.
+        watchers.append(
+            Reporter(race, pace, configurations, "resource", min(verbose, 1), on_result, sign)
+        )
         try:
             whole = run(race, work, known, watchers, pace, n_jobs=n_jobs)
         except KeyboardInterrupt as stop:

@@ -43,10 +43,8 @@ from skhalving.pace import Pace, seconds_of
 from skhalving.pipelines import innermost, inside, path_inside
 from skhalving.progress import (
     Cleaner,
-    EachLog,
-    Log,
-    OnResult,
     Recorder,
+    Reporter,
     SklearnCallbacks,
     Watcher,
     time_over,
@@ -284,10 +282,7 @@ class _HalvingSearchCV(BaseSearchCV):
             work = self._work(checked, store, callbacks, seed)
             race = Race(checked.schedule, first=checked.first)
             pace = self._pace(checked, start)
-            watchers += self._watchers(work, race, pace)
-            watchers += [callbacks, _FirstLevel(race, work, known)]
-            if self.on_result is not None:  # last: what it raises costs nobody what they know
-                watchers.append(OnResult(self.on_result, checked.candidates, race, pace))
+            watchers += self._watchers(work, race, pace, known)
             self._race(race, work, known, watchers, pace)
         self._choose(checked.refit_metric)
         if self.refit:
@@ -601,15 +596,16 @@ class _HalvingSearchCV(BaseSearchCV):
             refit_amount = self.max_resources_ * _num_samples(checked.X) / n_train
         return Pace(checked.max_seconds, refit_amount, start)
 
-    def _watchers(self, work: _SearchWork, race: Race, pace: Pace) -> list[Watcher]:
-        watchers: list[Watcher] = [
-            Cleaner(work.evaluate.store, race.schedule.levels, work.first_like)
+    def _watchers(
+        self, work: _SearchWork, race: Race, pace: Pace, known: Mapping[Task, Outcome]
+    ) -> list[Watcher]:
+        return [
+            Cleaner(work.evaluate.store, race.schedule.levels, work.first_like),
+            work.callbacks,
+            # What on_result raises costs nobody what they know: those who know stand before it.
+            Reporter(race, pace, work.candidates, self.resource, self.verbose, self.on_result),
+            _FirstLevel(race, work, known),
         ]
-        if self.verbose > 1:
-            watchers.append(EachLog(self.resource, work.candidates))
-        if self.verbose > 0:
-            watchers.append(Log(race, pace, self.resource))
-        return watchers
 
     def _race(
         self,

@@ -112,7 +112,7 @@ def test_cut_anywhere(tmp_path, monkeypatch):
         path.write_bytes(cut) if size < len(MAGIC) else os.truncate(path, size)
         if 0 < size < len(MAGIC):
             # So few bytes may be anybody's.
-            with pytest.raises(ValueError, match="is not a journal; nothing was changed"):
+            with pytest.raises(ValueError, match="is not a journal of format 2; nothing"):
                 Journal(path)
             assert path.read_bytes() == cut
             continue
@@ -225,18 +225,18 @@ def test_a_header_that_is_none(tmp_path):
         b"\xef\xbb" + header,
     ]:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="journal is not a journal; nothing was changed"):
+        with pytest.raises(ValueError, match="journal is not a journal of format 2; nothing"):
             known(path)
         assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("version", [1, 3, 99])
 def test_another_format(tmp_path, version):
-    """Only its own is read."""
+    """Only its own is read; the error says what to do about a newer one."""
     path = tmp_path / "journal"
     content = b'{"skhalving journal": %d, "seed": 0}\n' % version
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"format {version}, and this version .* format 2 alone"):
+    with pytest.raises(ValueError, match=r"not a journal of format 2; .* the version of skhalving"):
         Journal(path)
     assert path.read_bytes() == content
 
@@ -463,22 +463,15 @@ def test_a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 LOOK = """
-import os, stat, sys
-from types import SimpleNamespace
+import sys
 from skhalving.journal import Journal, read
 
-paths = sys.argv[1:]
-for path in paths:
-    for look in (Journal, read):
-        for is_there in (True, False):  # False: it comes between the look and the opening
-            real = os.stat
-            if not is_there:
-                os.stat = lambda path: SimpleNamespace(st_mode=stat.S_IFREG)
-            try:
-                look(path)
-            except (ValueError, OSError) as error:
-                print(path in str(error), type(error).__name__)
-            os.stat = real
+for path in sys.argv[1:]:
+    for look in (Journal, lambda path: list(read(path)[1])):
+        try:
+            look(path)
+        except ValueError as error:
+            print(path in str(error), type(error).__name__)
 """
 
 
@@ -491,8 +484,7 @@ def test_only_a_regular_file(tmp_path):
         [sys.executable, "-c", LOOK, *paths], capture_output=True, text=True, timeout=60, check=True
     )
     lines = run.stdout.splitlines()
-    assert len(lines) == 4 * len(paths)
-    assert set(lines) <= {"True ValueError", "True IsADirectoryError"}
+    assert lines == ["True ValueError"] * 2 * len(paths)
 
 
 def test_a_file_without_end(tmp_path):
@@ -743,7 +735,7 @@ def test_wrong_paths_and_files(tmp_path):
         search(tmp_path / "no" / "journal").fit(X, y)
     other = tmp_path / "data.csv"
     other.write_text("precious\n")
-    with pytest.raises(ValueError, match=r"data\.csv is not a journal; nothing was changed"):
+    with pytest.raises(ValueError, match=r"data\.csv is not a journal of format 2; nothing"):
         search(other).fit(X, y)
     assert other.read_text() == "precious\n"
     damaged = tmp_path / "damaged"
