@@ -375,7 +375,9 @@ class HalvingDisplay:
     def _draw_parameters(self) -> None:
         standing, y = self.trials.standing(), self._near()
         every = [self.trials.values(name) for name in self.trials.names()]
-        explained = {values.name: values.explained(standing) for values in every if values.vary}
+        explained = {
+            values.name: values.explained(standing) for values in every if np.ptp(values.x)
+        }
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")
         shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
@@ -476,11 +478,17 @@ class HalvingDisplay:
         return np.where(np.isfinite(loss) & (loss <= fence), self.trials.score, np.nan)
 
     def _score_axis(self, ax: Any, shown: np.ndarray) -> None:
-        known = shown[np.isfinite(shown)]
-        if len(known) and (crowded := _crowded(known, self.trials.maximize)):
-            _spread(ax, *crowded)
+        """Spread out where the better half of the scores crowd against a bound, 1 or 0."""
         ax.set_ylabel(self.trials.score_name)
         ax.grid(axis="y", alpha=0.3)
+        scores, maximize = shown[np.isfinite(shown)], self.trials.maximize
+        if not len(scores):
+            return
+        bound = float(maximize and bool((scores > 0).any()))
+        gaps = bound - scores if maximize else scores
+        best, half, worst = np.quantile(gaps, [0, 0.5, 1])
+        if best >= 0 and half - best < 0.25 * (worst - best):
+            _spread(ax, bound, closest=gaps[gaps > 0].min())
 
     def _legend(self, ax: Any, shown: np.ndarray, page: Any = None, **place: Any) -> None:
         """What the axes hold, above the page or else the axes, where it covers no data; a column
@@ -496,17 +504,6 @@ class HalvingDisplay:
             columnspacing=1,
             **(place or {"loc": "lower left", "bbox_to_anchor": (0, 1)}),
         )
-
-
-def _crowded(scores: np.ndarray, maximize: bool) -> tuple[float, float] | None:
-    """The bound that the better half of the scores crowd against, 1 or 0, and the distance from it
-    of the closest that is not on it; None if they do not crowd."""
-    bound = float(maximize and bool((scores > 0).any()))
-    gaps = bound - scores if maximize else scores
-    best, half, worst = np.quantile(gaps, [0, 0.5, 1])
-    if best < 0 or half - best >= 0.25 * (worst - best):
-        return None
-    return bound, gaps[gaps > 0].min()
 
 
 def _spread(ax: Any, bound: float, closest: float) -> None:

@@ -16,22 +16,21 @@ import errno
 import json
 import os
 import reprlib
-import socket
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
 from itertools import count, islice
-from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
-from skhalving.store import is_alive
 from skhalving.task import Outcome
 
 try:
     import fcntl
 except ImportError:  # Windows
+    import msvcrt
+
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 2
@@ -116,16 +115,14 @@ class Journal:
         self.path = os.path.abspath(os.fsdecode(path))
         self.header: Header | None = None
         self._file: int | None = None
-        self._held = ExitStack()  # what ``close`` gives back
         self._ends_whole = False
         if os.path.exists(self.path):
             self._open(0)
 
     def _open(self, flags: int) -> None:
+        self._file = _open(self.path, os.O_RDWR | os.O_APPEND | flags)
         try:
-            self._file = _open(self.path, os.O_RDWR | os.O_APPEND | flags)
-            self._held.callback(os.close, self._file)
-            _lock(self._file, self.path, self._held)
+            _lock(self._file, self.path)
             self.header = _header(self.path)
         except BaseException:
             self.close()
@@ -222,8 +219,9 @@ class Journal:
 
     def close(self) -> None:
         """Close the file, which frees it for others."""
-        self._held.close()
-        self._file = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def read(path: Any) -> tuple[Header | None, Iterator[Record]]:
@@ -425,42 +423,24 @@ def _open(path: str, flags: int) -> int:
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.ENOSYS)}
 
 
-def _lock(file: int, path: str, held: ExitStack) -> None:
-    """Lock the file while it is open, or make a companion file that goes with ``held``."""
-    if fcntl is not None:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            raise _in_use(path) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-    _make_companion(path + ".lock", held)
-
-
-def _in_use(path: str, remedy: str = "") -> BlockingIOError:
-    message = "another process is using the journal, or another thread; give each its own"
-    return BlockingIOError(errno.EWOULDBLOCK, message + remedy, path)
-
-
-def _make_companion(path: str, held: ExitStack) -> None:
-    """A file that only one can make, and that names its maker: host and process."""
-    _remove_what_is_left_behind(path)
+def _lock(file: int, path: str) -> None:
+    """Lock the file for as long as it is open."""
     try:
-        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
-        raise _in_use(path, ", or delete this file if that is not so") from None
-    held.callback(Path(path).unlink, missing_ok=True)
-    held.callback(os.close, file)
-    os.write(file, f"{socket.gethostname()} {os.getpid()}\n".encode())
-
-
-def _remove_what_is_left_behind(path: str) -> None:
-    """A companion file whose maker is gone."""
-    with suppress(OSError):
-        host, _, pid = Path(path).read_text().strip().partition(" ")
-        is_gone = host == socket.gethostname() and pid.isdigit() and not is_alive(int(pid))
-        # On Windows an open file cannot be removed, so trying tells whether the maker is gone.
-        if is_gone or os.name == "nt":
-            os.unlink(path)
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        else:
+            # There, locked bytes cannot be read either; this one lies behind those that are read.
+            os.lseek(file, (1 << 31) - 2, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):  # as Linux and as Windows say it
+        message = "another process is using the journal, or another thread; give each its own"
+        raise BlockingIOError(errno.EWOULDBLOCK, message, path) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"the file system of {path} has no locks; see to it that no other process uses this "
+            "journal at the same time, since two would ruin it",
+            UserWarning,
+            stacklevel=5,
+        )

@@ -243,11 +243,6 @@ class Values:
     labels: list[str] | None
 
     @property
-    def vary(self) -> bool:
-        """Whether there are two of them."""
-        return bool((self.x != self.x[0]).any())
-
-    @property
     def are_whole(self) -> bool:
         """Whether all are integers."""
         return self.labels is None and bool((self.x % 1 == 0).all())
