@@ -86,7 +86,7 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """The journal of one search, opened to go on with it. A new file is made by ``begin`` alone.
+    """The journal of one search, to go on with it. The file is locked, and made, by ``begin``.
 
     Parameters
     ----------
@@ -104,29 +104,16 @@ class Journal:
     Raises
     ------
     OSError
-        If it cannot be read and written.
-    BlockingIOError
-        If another process has it open.
+        If it cannot be read.
     ValueError
         If it is not a journal of this format, or its first line is damaged. The file is as it was.
     """
 
     def __init__(self, path: Any) -> None:
         self.path = os.path.abspath(os.fsdecode(path))
-        self.header: Header | None = None
+        self.header = _header(self.path) if os.path.exists(self.path) else None
         self._file: int | None = None
         self._ends_whole = False
-        if os.path.exists(self.path):
-            self._open(0)
-
-    def _open(self, flags: int) -> None:
-        self._file = _open(self.path, os.O_RDWR | os.O_APPEND | flags)
-        try:
-            _lock(self._file, self.path)
-            self.header = _header(self.path)
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def seed(self) -> int | None:
@@ -146,12 +133,17 @@ class Journal:
 
         Raises
         ------
+        OSError
+            If it cannot be written.
+        BlockingIOError
+            If another process has begun with it.
         ValueError
             That names every field that differs; the file is as it was.
         """
         search = json.loads(json.dumps(fingerprint))  # as it will be read
-        if self._file is None:
-            self._open(os.O_CREAT)
+        self._file = _open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        _lock(self._file, self.path)
+        self.header = _header(self.path)  # again: nobody else writes now
         if self.header is None:
             self._append(_sealed({"skhalving journal": FORMAT, "seed": seed, "search": search}))
             self.header = Header(seed, search)

@@ -322,7 +322,7 @@ def test_one_process_at_a_time_and_the_same_one_again(tmp_path):
     journal = Journal(path)
     journal.begin(7, FINGERPRINT)
     with pytest.raises(BlockingIOError, match="another process is using the journal") as error:
-        Journal(path)
+        known(path)
     assert error.value.filename == str(path)
     journal.close()
     journal.close()
@@ -381,7 +381,7 @@ def test_locks_on_windows(tmp_path, monkeypatch):
     journal.begin(7, FINGERPRINT)
     journal.write(a_record())
     with pytest.raises(BlockingIOError, match="another process is using the journal"):
-        Journal(path)
+        known(path)
     assert list(read(path)[1]) == [a_record()]
     journal.close()
 
@@ -392,7 +392,7 @@ def test_other_errors_of_locks(tmp_path, monkeypatch):
     write(path, [])
     monkeypatch.setattr("skhalving.journal.fcntl", no_flock(errno.EIO))
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        Journal(path)
+        known(path)
     assert os.listdir(tmp_path) == ["journal"]
 
 
@@ -709,7 +709,8 @@ def test_two_processes(tmp_path):
     search(path).fit(X, y)
     hold = (
         "import sys, time; from skhalving.journal import Journal; "
-        "j = Journal(sys.argv[1]); print('held', flush=True); time.sleep(60)"
+        "j = Journal(sys.argv[1]); j.begin(j.seed, j.header.search); "
+        "print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True
