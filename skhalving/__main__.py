@@ -4,8 +4,6 @@ It reads the journal and nothing else, so it is safe beside the search that writ
 machine that sees the file, and needs none of the search's estimators.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import time

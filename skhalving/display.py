@@ -3,11 +3,9 @@
 matplotlib is imported when something is drawn, not before.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -76,7 +74,7 @@ class HalvingDisplay:
     @classmethod
     def from_estimator(
         cls, search: Any, *, kind: str = "scores", metric: str | None = None, ax: Any = None
-    ) -> HalvingDisplay:
+    ) -> Self:
         """Draw a fitted search.
 
         .. versionadded:: 0.1
@@ -125,7 +123,7 @@ class HalvingDisplay:
         return cls(Trials.of_search(search, metric)).plot(ax, kind=kind)
 
     @classmethod
-    def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> HalvingDisplay:
+    def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> Self:
         """Draw what ``hyperband`` or ``successive_halving`` returned for a plain objective.
 
         .. versionadded:: 0.1
@@ -166,7 +164,7 @@ class HalvingDisplay:
     @classmethod
     def from_journal(
         cls, path: Any, *, kind: str = "scores", metric: str | None = None, ax: Any = None
-    ) -> HalvingDisplay:
+    ) -> Self:
         """Draw what a journal knows, also of a search that still runs.
 
         The file is read and nothing else: it needs no estimator, and disturbs nobody who writes.
@@ -216,7 +214,7 @@ class HalvingDisplay:
         """
         return cls(Trials.of_journal(path, metric)).plot(ax, kind=kind)
 
-    def plot(self, ax: Any = None, *, kind: str = "scores") -> HalvingDisplay:
+    def plot(self, ax: Any = None, *, kind: str = "scores") -> Self:
         """Draw.
 
         .. versionadded:: 0.1

@@ -10,8 +10,6 @@ The journal knows nothing of estimators. The keys of a line are known in this fi
 program, in this process or not, may ``read`` a journal at any time.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
@@ -35,6 +33,7 @@ except ImportError:  # Windows
 
 FORMAT = 2
 MAGIC = b'{"skhalving journal": %d, ' % FORMAT
+Fields = Mapping[str, Any]  # a test for each name, or the Fields of what stands there
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
 
@@ -320,9 +319,6 @@ def _seal(body: bytes) -> bytes:
 
 
 # -- what a line may hold ---------------------------------------------------------------------
-
-
-Fields = Mapping[str, Any]  # a test for each name, or the Fields of what stands there
 
 
 def _is_count(value: Any) -> bool:

@@ -4,8 +4,6 @@ The loop tells ``Watchers``, which passes everything on and adds when a level be
 watcher that raises ends the search, as any exception outside a fit does.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial

@@ -6,8 +6,6 @@ the highest level alone, and ranks them: a lucky score on a low rung is never fi
 written for GridSearchCV reads it rightly (scikit-learn #24901, #34250).
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """A finished search in other people's tools, each imported when it is asked for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -4,8 +4,6 @@ It is made from a fitted search, from what a plain function returned, or from a 
 needs no estimator and may be that of a search that still runs.
 """
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,6 +22,62 @@ from skhalving.journal import Record, read
 from skhalving.race import Trial
 from skhalving.results import all_cv_results
 from skhalving.schedule import Bracket, Level, Schedule
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one parameter.
+
+    Attributes
+    ----------
+    name : str
+
+    rows : ndarray of shape (n,)
+        Into the table: where the candidates that have the parameter came last.
+
+    x : ndarray of shape (n,)
+        The number, or the position of the label.
+
+    labels : list of str or None
+        Of the categories, if the values are not all numbers.
+    """
+
+    name: str
+    rows: np.ndarray
+    x: np.ndarray
+    labels: list[str] | None
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all are integers."""
+        return self.labels is None and bool((self.x % 1 == 0).all())
+
+    @property
+    def is_log(self) -> bool:
+        """Whether they look as if drawn log-uniformly over a decade and a half at least.
+
+        A journal does not hold what they were drawn from. Half of a uniform sample lies below half
+        of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
+        """
+        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
+            return False
+        return bool(np.median(self.x) < 0.3 * self.x.max())
+
+    def explained(self, standing: np.ndarray) -> float:
+        """The share of the variance of the candidates' ranks that lies between the values, in five
+        groups of equal size where there are more; 0 where chance gives as much (Kelley's epsilon
+        squared).
+
+        ``standing`` has a number for each trial of the table, the larger the better.
+        """
+        x, y = self.x, standing[self.rows]
+        if self.labels is None and len(np.unique(x)) > 5:
+            x = np.searchsorted(np.quantile(x, [0.2, 0.4, 0.6, 0.8]), x)
+        groups = [y[x == value] for value in np.unique(x)]
+        k, n = len(groups), len(y)
+        if not 1 < k < n or not np.ptp(y):
+            return 0.0
+        return max(0.0, float((kruskal(*groups).statistic - k + 1) / (n - k)))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -217,62 +271,6 @@ class Trials:
     def names(self) -> list[str]:
         """The parameters, in the order in which they come up."""
         return list(dict.fromkeys(name for params in self.params for name in params))
-
-
-@dataclass(frozen=True)
-class Values:
-    """The values of one parameter.
-
-    Attributes
-    ----------
-    name : str
-
-    rows : ndarray of shape (n,)
-        Into the table: where the candidates that have the parameter came last.
-
-    x : ndarray of shape (n,)
-        The number, or the position of the label.
-
-    labels : list of str or None
-        Of the categories, if the values are not all numbers.
-    """
-
-    name: str
-    rows: np.ndarray
-    x: np.ndarray
-    labels: list[str] | None
-
-    @property
-    def are_whole(self) -> bool:
-        """Whether all are integers."""
-        return self.labels is None and bool((self.x % 1 == 0).all())
-
-    @property
-    def is_log(self) -> bool:
-        """Whether they look as if drawn log-uniformly over a decade and a half at least.
-
-        A journal does not hold what they were drawn from. Half of a uniform sample lies below half
-        of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
-        """
-        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
-            return False
-        return bool(np.median(self.x) < 0.3 * self.x.max())
-
-    def explained(self, standing: np.ndarray) -> float:
-        """The share of the variance of the candidates' ranks that lies between the values, in five
-        groups of equal size where there are more; 0 where chance gives as much (Kelley's epsilon
-        squared).
-
-        ``standing`` has a number for each trial of the table, the larger the better.
-        """
-        x, y = self.x, standing[self.rows]
-        if self.labels is None and len(np.unique(x)) > 5:
-            x = np.searchsorted(np.quantile(x, [0.2, 0.4, 0.6, 0.8]), x)
-        groups = [y[x == value] for value in np.unique(x)]
-        k, n = len(groups), len(y)
-        if not 1 < k < n or not np.ptp(y):
-            return 0.0
-        return max(0.0, float((kruskal(*groups).statistic - k + 1) / (n - k)))
 
 
 def rank_agreement(search: Any, *, metric: str | None = None) -> dict[str, np.ndarray]:
