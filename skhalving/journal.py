@@ -183,9 +183,11 @@ class Journal:
         OSError
             If it cannot be written, or the file was removed or replaced since it was opened.
         """
-        entry = record._asdict()
-        entry["params"] = {name: _readable(value) for name, value in record.params.items()}
-        entry["outcome"] = {name: getattr(record.outcome, name) for name in _OUTCOME}
+        entry = {
+            **record._asdict(),
+            "params": {name: _readable(value) for name, value in record.params.items()},
+            "outcome": {name: getattr(record.outcome, name) for name in _OUTCOME},
+        }
         _check(entry, _RECORD)
         self._append(_sealed(entry))
 

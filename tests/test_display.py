@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import closing
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -21,9 +22,12 @@ from skhalving import (
     hyperband_schedule,
     rank_agreement,
 )
+from skhalving.__main__ import table
 from skhalving.display import COLOURS, HalvingDisplay
+from skhalving.journal import Journal, read
 from skhalving.race import Race
 from skhalving.schedule import ladder, published, published_bracket
+from skhalving.task import Outcome
 
 KINDS = ["scores", "schedule", "time", "parameters"]
 ONE_AXES = KINDS[:3]
@@ -445,6 +449,21 @@ def test_a_journal_of_nothing_says_so(written, tmp_path):
         HalvingDisplay.from_journal(path)
     with pytest.raises(ValueError, match=r"metric='auc' is not in .*give one of 'score'"):
         HalvingDisplay.from_journal(written[1], metric="auc")
+
+
+@pytest.mark.parametrize("kind", ONE_AXES)
+def test_a_journal_of_failures_alone(written, tmp_path, kind):
+    """The first evaluations may fail; they are drawn as such, and the table counts them."""
+    path = tmp_path / "failed.jsonl"
+    path.write_bytes(written[1].read_bytes().splitlines(keepends=True)[0])
+    record = next(read(written[1])[1])
+    with closing(Journal(path)) as journal:
+        journal.begin(journal.seed, journal.header.search)
+        journal.write(record._replace(outcome=Outcome({}, 0.5, error="as asked")))
+    display = HalvingDisplay.from_journal(path, kind=kind)
+    display.figure_.draw_without_rendering()
+    assert np.isnan(display.trials.score).all()
+    assert table(path).splitlines()[1].split()[3:] == ["1", "1", "0.5", "nan"]
 
 
 def test_the_table_of_a_journal(written, tmp_path):
