@@ -372,10 +372,8 @@ class HalvingDisplay:
 
     def _draw_parameters(self) -> None:
         standing, y = self.trials.standing(), self._near()
-        every = [self.trials.values(name) for name in self.trials.names()]
-        explained = {
-            values.name: values.explained(standing) for values in every if np.ptp(values.x)
-        }
+        every = {name: self.trials.values(name) for name in self.trials.names()}
+        explained = {name: v.explained(standing) for name, v in every.items() if np.ptp(v.x)}
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")
         shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
@@ -387,7 +385,7 @@ class HalvingDisplay:
             unused.remove()
         self.panels_ = list(grid.flat[: len(shown)])
         for panel, name in zip(self.panels_, shown, strict=True):
-            self._draw_panel(panel, self.trials.values(name), y)
+            self._draw_panel(panel, every[name], y)
             panel.set_title(f"{name}  {explained[name]:.2f}", fontsize="small")
             panel.tick_params(labelsize="small")
         self._score_axis(self.panels_[0], y)
