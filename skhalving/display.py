@@ -371,8 +371,7 @@ class HalvingDisplay:
         self._legend(self.ax_, y)
 
     def _draw_parameters(self) -> None:
-        standing, y = self.trials.standing(), self._near()
-        every = {name: self.trials.values(name) for name in self.trials.names()}
+        every, standing, y = self.trials.parameters(), self.trials.standing(), self._near()
         explained = {name: v.explained(standing) for name, v in every.items() if np.ptp(v.x)}
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")

@@ -4,7 +4,7 @@ The first line, the *header*, says which search it is: a fingerprint of everythi
 depend on, and the frozen seed. Every other line is one finished evaluation, a *record*. Each line
 ends with a checksum of what stands before it. A file is read as a journal or refused; it is never
 mended: the only bytes ever taken away are those of a last line that lacks its newline, since
-writing it was interrupted, and they are taken away by the next write. There is no pickle in it.
+writing it was interrupted, and only by the search that goes on with it. There is no pickle in it.
 
 The journal knows nothing of estimators. The keys of a line are known in this file alone; another
 program, in this process or not, may ``read`` a journal at any time.
@@ -112,7 +112,6 @@ class Journal:
         self.path = os.path.abspath(os.fsdecode(path))
         self.header = _header(self.path) if os.path.exists(self.path) else None
         self._file: int | None = None
-        self._ends_whole = False
 
     @property
     def seed(self) -> int | None:
@@ -143,11 +142,8 @@ class Journal:
         self._file = _open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         _lock(self._file, self.path)
         self.header = _header(self.path)  # again: nobody else writes now
-        if self.header is None:
-            self._append(_sealed({"skhalving journal": FORMAT, "seed": seed, "search": search}))
-            self.header = Header(seed, search)
-        then = {"seed": self.header.seed, **self.header.search}
-        now = {"seed": seed, **search}
+        header = self.header or Header(seed, search)
+        then, now = {"seed": header.seed, **header.search}, {"seed": seed, **search}
         different = [
             f"  {name}: {then.get(name)!s:.200} then, {now.get(name)!s:.200} now"
             for name in {**then, **now}
@@ -158,6 +154,10 @@ class Journal:
                 f"{self.path} is the journal of another search; pass another path, or delete it if "
                 "it is not needed. What differs:\n" + "\n".join(different)
             )
+        os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
+        if self.header is None:
+            self._append(_sealed({"skhalving journal": FORMAT, "seed": seed, "search": search}))
+        self.header = header
 
     def known(self) -> Iterator[Record]:
         """The records, streamed in the order in which they were written. Where two records are of
@@ -194,21 +194,18 @@ class Journal:
     def _append(self, line: bytes) -> None:
         """One line with one write, safe on the disk on return."""
         assert self._file is not None
-        there = os.path.exists(self.path) and os.stat(self.path)
-        if not (there and os.path.samestat(there, os.fstat(self._file))):
+        before = os.fstat(self._file)
+        if not (os.path.exists(self.path) and os.path.samestat(os.stat(self.path), before)):
             raise FileNotFoundError(
                 errno.ENOENT,
                 "the journal was removed or replaced while it was open, and what is known since "
                 "then cannot be kept; put it back, or pass another path",
                 self.path,
             )
-        if not self._ends_whole:
-            os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
-        self._ends_whole = False
         if os.write(self._file, line) < len(line):
+            os.ftruncate(self._file, before.st_size)
             raise OSError(errno.ENOSPC, "the disk is full; free some and run again", self.path)
         os.fsync(self._file)
-        self._ends_whole = True
 
     def close(self) -> None:
         """Close the file, which frees it for others."""

@@ -60,9 +60,9 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
         study = optuna.create_study(direction=direction)
     elif study.direction.name.lower() != direction:
         raise ValueError(f"study has direction {study.direction.name}; give one to {direction}")
-    columns = [trials.values(name) for name in trials.names()]
-    tried = {values.name: dict(zip(values.rows, _tried(values), strict=True)) for values in columns}
-    distributions = {values.name: _distribution(values) for values in columns}
+    parameters = trials.parameters()
+    tried = {name: dict(zip(v.rows, _tried(v), strict=True)) for name, v in parameters.items()}
+    distributions = {name: _distribution(values) for name, values in parameters.items()}
     for row in trials.last():
         way = np.flatnonzero(trials.candidate == trials.candidate[row])
         scores = {int(trials.level[i]): float(trials.score[i]) for i in way}

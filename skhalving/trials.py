@@ -30,8 +30,6 @@ class Values:
 
     Attributes
     ----------
-    name : str
-
     rows : ndarray of shape (n,)
         Into the table: where the candidates that have the parameter came last.
 
@@ -42,7 +40,6 @@ class Values:
         Of the categories, if the values are not all numbers.
     """
 
-    name: str
     rows: np.ndarray
     x: np.ndarray
     labels: list[str] | None
@@ -257,20 +254,21 @@ class Trials:
         good = self.score if self.maximize else -self.score
         return self.level * len(good) + rankdata(np.where(np.isnan(good), -inf, good))
 
-    def values(self, name: str) -> Values:
+    def parameters(self) -> dict[str, Values]:
+        """The values of each parameter, in the order in which they come up."""
+        names = dict.fromkeys(name for params in self.params for name in params)
+        return {name: self._values(name) for name in names}
+
+    def _values(self, name: str) -> Values:
         """The values of a parameter, of those candidates that have it."""
         rows = np.array([row for row in self.last() if name in self.params[row]])
         given = [self.params[row][name] for row in rows]
         if all(map(_is_number, given)):
-            return Values(name, rows, np.array(given, dtype=float), None)
+            return Values(rows, np.array(given, dtype=float), None)
         texts = [readable(value) for value in given]
         of = dict(zip(texts, given, strict=True))  # numbers by size, then all others
         labels = sorted(of, key=lambda text: (of[text] if _is_number(of[text]) else inf, text))
-        return Values(name, rows, np.array([*map(labels.index, texts)], float), labels)
-
-    def names(self) -> list[str]:
-        """The parameters, in the order in which they come up."""
-        return list(dict.fromkeys(name for params in self.params for name in params))
+        return Values(rows, np.array([*map(labels.index, texts)], float), labels)
 
 
 def rank_agreement(search: Any, *, metric: str | None = None) -> dict[str, np.ndarray]:
