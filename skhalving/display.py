@@ -3,11 +3,9 @@
 matplotlib is imported when something is drawn, not before.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil, sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -68,7 +66,7 @@ class HalvingDisplay:
     >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
     >>> display = HalvingDisplay.from_estimator(search)
     >>> display.ax_.get_ylabel()
-    'accuracy'
+    'score'
     """
 
     trials: Trials
@@ -76,7 +74,7 @@ class HalvingDisplay:
     @classmethod
     def from_estimator(
         cls, search: Any, *, kind: str = "scores", metric: str | None = None, ax: Any = None
-    ) -> HalvingDisplay:
+    ) -> Self:
         """Draw a fitted search.
 
         .. versionadded:: 0.1
@@ -125,7 +123,7 @@ class HalvingDisplay:
         return cls(Trials.of_search(search, metric)).plot(ax, kind=kind)
 
     @classmethod
-    def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> HalvingDisplay:
+    def from_result(cls, result: Any, *, kind: str = "scores", ax: Any = None) -> Self:
         """Draw what ``hyperband`` or ``successive_halving`` returned for a plain objective.
 
         .. versionadded:: 0.1
@@ -166,7 +164,7 @@ class HalvingDisplay:
     @classmethod
     def from_journal(
         cls, path: Any, *, kind: str = "scores", metric: str | None = None, ax: Any = None
-    ) -> HalvingDisplay:
+    ) -> Self:
         """Draw what a journal knows, also of a search that still runs.
 
         The file is read and nothing else: it needs no estimator, and disturbs nobody who writes.
@@ -216,7 +214,7 @@ class HalvingDisplay:
         """
         return cls(Trials.of_journal(path, metric)).plot(ax, kind=kind)
 
-    def plot(self, ax: Any = None, *, kind: str = "scores") -> HalvingDisplay:
+    def plot(self, ax: Any = None, *, kind: str = "scores") -> Self:
         """Draw.
 
         .. versionadded:: 0.1
@@ -280,17 +278,10 @@ class HalvingDisplay:
 
     def _draw_scores(self) -> None:
         trials, x, y = self.trials, self._across(), self._near()
-        order = np.argsort(trials.candidate, kind="stable")
         arrived = np.isin(trials.candidate, trials.candidate[trials.level == trials.level.max()])
         # Many dots are small ones.
         size = np.clip(50 / np.sqrt(trials.schedule.n_candidates), 3, 5)
-        for b in range(len(trials.schedule)):
-            for group, alpha, label in ((~arrived, 0.35, None), (arrived, 0.9, f"bracket {b}")):
-                rows = order[(group & (trials.bracket == b))[order]]
-                # NaN between one candidate and the next: one line draws the ways of all of them.
-                gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
-                across, up = (np.insert(column[rows], gaps, np.nan) for column in (x, y))
-                self._line(across, up, label, alpha=alpha, ms=size, lw=0.8, **self._style(b))
+        self._draw_ways(x, y, arrived, 0.35, ms=size, lw=0.8)
         self._draw_winner(x, y)
         self._level_axis()
         ranks = agreement(trials)["correlation"]
@@ -301,6 +292,23 @@ class HalvingDisplay:
             )
         self._score_axis(self.ax_, y)
         self._legend(self.ax_, y)
+
+    def _draw_ways(
+        self, x: np.ndarray, y: np.ndarray, clear: np.ndarray, faint: float, **style: Any
+    ) -> None:
+        """The trials of each bracket, those that are clear and the faint ones, and the ways of
+        candidates from level to level."""
+        trials = self.trials
+        order = np.argsort(trials.candidate, kind="stable")
+        for b in range(len(trials.schedule)):
+            for group, alpha, label in ((~clear, faint, None), (clear, 0.9, f"bracket {b}")):
+                rows = order[(group & (trials.bracket == b))[order]]
+                # NaN between one candidate and the next: one line draws the ways of all of them.
+                gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
+                across, up = (np.insert(column[rows], gaps, np.nan) for column in (x, y))
+                self.lines_ += self.ax_.plot(
+                    across, up, label=label, alpha=alpha, **style, **self._style(b)
+                )
 
     def _draw_winner(self, x: np.ndarray, y: np.ndarray) -> None:
         trials, best = self.trials, self.trials.best_index
@@ -327,7 +335,7 @@ class HalvingDisplay:
             n = np.array([rung.n_candidates for rung in bracket.rungs])
             x, y = np.arange(-len(n), 0) + len(self.trials.schedule.levels), np.full(len(n), b)
             color = self._style(b)["color"]
-            self._line(x, y, color=color, lw=1)
+            self.lines_ += self.ax_.plot(x, y, color=color, lw=1)
             # The area of a dot is proportional to the number, but never too small to be seen.
             self.ax_.scatter(x, y, np.maximum(250 * n / most, 8), color)
             for level, number in zip(x, n, strict=True):
@@ -347,16 +355,12 @@ class HalvingDisplay:
     def _draw_time(self) -> None:
         at_top = self.trials.level == self.trials.level.max()
         end, y = np.cumsum(self.trials.seconds), self._near()
-        for b in range(len(self.trials.schedule)):
-            for group, alpha, label in ((~at_top, 0.25, None), (at_top, 1, f"bracket {b}")):
-                rows = group & (self.trials.bracket == b)
-                self._line(end[rows], y[rows], label, ls="", ms=5, alpha=alpha, **self._style(b))
+        self._draw_ways(end, y, at_top, 0.25, ls="", ms=5)
         best = (np.fmax if self.trials.maximize else np.fmin).accumulate(y[at_top])
-        until = [*end[at_top], end[-1]]  # the last best score is drawn up to the end of the search
-        self._line(
-            until,
+        self.lines_ += self.ax_.plot(
+            [*end[at_top], end[-1]],  # the last best score is drawn up to the end of the search
             [*best, best[-1]],
-            "best so far",
+            label="best so far",
             color=self._ink(),
             drawstyle="steps-post",
             zorder=1,
@@ -367,38 +371,33 @@ class HalvingDisplay:
         self._legend(self.ax_, y)
 
     def _draw_parameters(self) -> None:
-        last, standing = self.trials.last(), self.trials.standing()
-        every = {name: self.trials.values(name) for name in self.trials.names()}
-        explained = {name: v.explained(standing) for name, v in every.items() if v.vary}
+        every, standing, y = self.trials.parameters(), self.trials.standing(), self._near()
+        explained = {name: v.explained(standing) for name, v in every.items() if np.ptp(v.x)}
         if not explained:
             raise ValueError("no parameter has two values in this search; there is nothing to draw")
         shown = sorted(explained, key=lambda name: -explained[name])[:MOST_PANELS]
         n_columns = ceil(sqrt(len(shown)))
-        n_rows = ceil(len(shown) / n_columns)
         self.ax_.set_axis_off()
-        # The first row is for the legend alone.
-        grid = self.ax_.get_subplotspec().subgridspec(
-            n_rows + 1, n_columns, height_ratios=[0.01, *[1] * n_rows]
-        )
-        y = self._near()
-        for i, name in enumerate(shown):
-            first = self.panels_[0] if i else None
-            panel = self.figure_.add_subplot(grid[1 + i // n_columns, i % n_columns], sharey=first)
-            self.panels_.append(panel)
+        page = self.figure_.add_subfigure(self.ax_.get_subplotspec())
+        grid = page.subplots(ceil(len(shown) / n_columns), n_columns, sharey=True, squeeze=False)
+        for unused in grid.flat[len(shown) :]:
+            unused.remove()
+        self.panels_ = list(grid.flat[: len(shown)])
+        for panel, name in zip(self.panels_, shown, strict=True):
             self._draw_panel(panel, every[name], y)
             panel.set_title(f"{name}  {explained[name]:.2f}", fontsize="small")
-            panel.tick_params(labelleft=i % n_columns == 0, labelsize="small")
+            panel.tick_params(labelsize="small")
         self._score_axis(self.panels_[0], y)
-        head = self.figure_.add_subplot(grid[0, :])
-        head.set_axis_off()
-        for level, name in enumerate(self._level_names()):
-            head.plot([], [], label=name.replace("\n", ", "), **self._shade(level))
-        head.plot([], [], ls="", label="winner", **self._star())
-        title = (
-            f"{len(shown)} of {len(explained)} parameters, each with the share of the ranking that "
-            "it explains"
+        self._legend(
+            self.panels_[0],
+            y[self.trials.last()],
+            page,
+            loc="outside upper left",
+            title=f"{len(shown)} of {len(explained)} parameters, each with the share of the "
+            "ranking that it explains",
+            title_fontsize="small",
+            alignment="left",
         )
-        self._legend(head, y[last], title=title, title_fontsize="small", alignment="left")
 
     def _draw_panel(self, panel: Any, values: Values, y: np.ndarray) -> None:
         """One parameter: those on higher levels stand above the others, and are darker."""
@@ -410,18 +409,18 @@ class HalvingDisplay:
             panel.set_xticks(range(0, len(values.labels), step), texts, rotation=30, ha="right")
         elif values.is_log:
             panel.set_xscale("log")
-        for level in range(len(self.trials.schedule.levels)):
+        for level, name in enumerate(self._level_names()):
             here = self.trials.level[values.rows] == level
-            panel.plot(x[here], y[values.rows[here]], **self._shade(level))
+            label = name.replace("\n", ", ")
+            panel.plot(x[here], y[values.rows[here]], label=label, **self._shade(level))
         candidate = self.trials.candidate
         best = candidate[values.rows] == candidate[self.trials.best_index]
-        self.lines_ += panel.plot(x[best], y[values.rows[best]], **self._star(), zorder=4)
+        self.lines_ += panel.plot(
+            x[best], y[values.rows[best]], ls="", label="winner", **self._star(), zorder=4
+        )
         panel.grid(axis="y", alpha=0.3)
 
     # -- what they share ----------------------------------------------------------------------
-
-    def _line(self, x: Any, y: Any, label: str | None = None, **style: Any) -> None:
-        self.lines_ += self.ax_.plot(x, y, label=label, **style)
 
     def _style(self, b: int) -> dict[str, Any]:
         """Every bracket has its own colour and marker."""
@@ -474,37 +473,32 @@ class HalvingDisplay:
         return np.where(np.isfinite(loss) & (loss <= fence), self.trials.score, np.nan)
 
     def _score_axis(self, ax: Any, shown: np.ndarray) -> None:
-        known = shown[np.isfinite(shown)]
-        if len(known) and (crowded := _crowded(known, self.trials.maximize)):
-            _spread(ax, *crowded)
+        """Spread out where the better half of the scores crowd against a bound, 1 or 0."""
         ax.set_ylabel(self.trials.score_name)
         ax.grid(axis="y", alpha=0.3)
+        scores, maximize = shown[np.isfinite(shown)], self.trials.maximize
+        if not len(scores):
+            return
+        bound = float(maximize and bool((scores > 0).any()))
+        gaps = bound - scores if maximize else scores
+        best, half, worst = np.quantile(gaps, [0, 0.5, 1])
+        if best >= 0 and half - best < 0.25 * (worst - best):
+            _spread(ax, bound, closest=gaps[gaps > 0].min())
 
-    def _legend(self, ax: Any, shown: np.ndarray, **title: Any) -> None:
-        """Above the axes, where it covers no data; a column has about 1.6 inches."""
+    def _legend(self, ax: Any, shown: np.ndarray, page: Any = None, **place: Any) -> None:
+        """What the axes hold, above the page or else the axes, where it covers no data; a column
+        has about 1.6 inches."""
         if n_out := np.isnan(shown).sum():
             ax.plot([], [], " ", label=f"{n_out} failed or off the axis")
-        ax.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            ncols=max(2, int(ax.bbox.width / self.figure_.dpi / 1.6)),
+        (page or ax).legend(
+            *ax.get_legend_handles_labels(),
+            ncols=max(2, int(self.ax_.bbox.width / self.figure_.dpi / 1.6)),
             fontsize="small",
             frameon=False,
             handlelength=1,
             columnspacing=1,
-            **title,
+            **(place or {"loc": "lower left", "bbox_to_anchor": (0, 1)}),
         )
-
-
-def _crowded(scores: np.ndarray, maximize: bool) -> tuple[float, float] | None:
-    """The bound that the better half of the scores crowd against, 1 or 0, and the distance from it
-    of the closest that is not on it; None if they do not crowd."""
-    bound = float(maximize and bool((scores > 0).any()))
-    gaps = bound - scores if maximize else scores
-    best, half, worst = np.quantile(gaps, [0, 0.5, 1])
-    if best < 0 or half - best >= 0.25 * (worst - best):
-        return None
-    return bound, gaps[gaps > 0].min()
 
 
 def _spread(ax: Any, bound: float, closest: float) -> None:

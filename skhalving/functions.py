@@ -474,7 +474,7 @@ def _search(
             evaluate=_Evaluate(objective, stateful, plan.levels[-1].n_resources, store),
         )
         try:
-            conduct(work, book, pace, verbose=verbose, on_result=on_result, n_jobs=n_jobs)
+            conduct(work, book, pace, verbose=min(verbose, 1), on_result=on_result, n_jobs=n_jobs)
         except KeyboardInterrupt as stop:
             stop.partial = _result(work)  # type: ignore[attr-defined]
             raise

@@ -4,39 +4,36 @@ The first line, the *header*, says which search it is: a fingerprint of everythi
 depend on, and the frozen seed. Every other line is one finished evaluation, a *record*. Each line
 ends with a checksum of what stands before it. A file is read as a journal or refused; it is never
 mended: the only bytes ever taken away are those of a last line that lacks its newline, since
-writing it was interrupted, and they are taken away by the next write. There is no pickle in it.
+writing it was interrupted, and only by the search that goes on with it. There is no pickle in it.
 
 The journal knows nothing of estimators. The keys of a line are known in this file alone; another
 program, in this process or not, may ``read`` a journal at any time.
 """
 
-from __future__ import annotations
-
 import errno
 import json
 import os
 import reprlib
-import socket
-import stat
+import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from itertools import count
+from itertools import count, islice
 from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
 
-from skhalving.store import is_alive
 from skhalving.task import Outcome
 
 try:
     import fcntl
 except ImportError:  # Windows
+    import msvcrt
+
     fcntl = None  # type: ignore[assignment]
 
 FORMAT = 2
-MAGIC = b'{"skhalving journal": '
-_COMPANION = ".lock"  # what is added to the path, for a file that stands for a lock
+MAGIC = b'{"skhalving journal": %d, ' % FORMAT
+Fields = Mapping[str, Any]  # a test for each name, or the Fields of what stands there
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
 
@@ -88,7 +85,7 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """The journal of one search, opened to go on with it. A new file is made by ``begin`` alone.
+    """The journal of one search, to go on with it. The file is locked, and made, by ``begin``.
 
     Parameters
     ----------
@@ -106,30 +103,15 @@ class Journal:
     Raises
     ------
     OSError
-        If it cannot be read and written.
-    BlockingIOError
-        If another process has it open.
+        If it cannot be read.
     ValueError
         If it is not a journal of this format, or its first line is damaged. The file is as it was.
     """
 
     def __init__(self, path: Any) -> None:
         self.path = os.path.abspath(os.fsdecode(path))
-        self.header: Header | None = None
+        self.header = _header(self.path) if os.path.exists(self.path) else None
         self._file: int | None = None
-        self._companion: int | None = None
-        self._ends_whole = False
-        if os.path.exists(self.path):
-            self._open(0)
-
-    def _open(self, flags: int) -> None:
-        self._file = _open_regular(self.path, os.O_RDWR | os.O_APPEND | flags)
-        try:
-            self._companion = _lock(self._file, self.path)
-            self.header = _header(self.path)
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def seed(self) -> int | None:
@@ -149,20 +131,21 @@ class Journal:
 
         Raises
         ------
+        OSError
+            If it cannot be written.
+        BlockingIOError
+            If another process has begun with it.
         ValueError
             That names every field that differs; the file is as it was.
         """
-        first = _sealed({"skhalving journal": FORMAT, "seed": seed, "search": dict(fingerprint)})
-        if self._file is None:
-            self._open(os.O_CREAT)
-        if self.header is None:
-            self._append(first)
-            self.header = _header(self.path)
-            return
-        then = {"seed": self.header.seed, **self.header.search}
-        now = {"seed": seed, **_opened(first)["search"]}
+        search = json.loads(json.dumps(fingerprint))  # as it will be read
+        self._file = _open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        _lock(self._file, self.path)
+        self.header = _header(self.path)  # again: nobody else writes now
+        header = self.header or Header(seed, search)
+        then, now = {"seed": header.seed, **header.search}, {"seed": seed, **search}
         different = [
-            f"  {name}: {_short(then.get(name))} then, {_short(now.get(name))} now"
+            f"  {name}: {then.get(name)!s:.200} then, {now.get(name)!s:.200} now"
             for name in {**then, **now}
             if not _same(name, then.get(name), now.get(name))
         ]
@@ -171,6 +154,10 @@ class Journal:
                 f"{self.path} is the journal of another search; pass another path, or delete it if "
                 "it is not needed. What differs:\n" + "\n".join(different)
             )
+        os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
+        if self.header is None:
+            self._append(_sealed({"skhalving journal": FORMAT, "seed": seed, "search": search}))
+        self.header = header
 
     def known(self) -> Iterator[Record]:
         """The records, streamed in the order in which they were written. Where two records are of
@@ -196,39 +183,35 @@ class Journal:
         OSError
             If it cannot be written, or the file was removed or replaced since it was opened.
         """
-        entry = record._asdict()
-        entry["params"] = {name: _readable(value) for name, value in record.params.items()}
-        entry["outcome"] = {name: getattr(record.outcome, name) for name in _OUTCOME}
-        _check_record(entry)
+        entry = {
+            **record._asdict(),
+            "params": {name: _readable(value) for name, value in record.params.items()},
+            "outcome": {name: getattr(record.outcome, name) for name in _OUTCOME},
+        }
+        _check(entry, _RECORD)
         self._append(_sealed(entry))
 
     def _append(self, line: bytes) -> None:
         """One line with one write, safe on the disk on return."""
         assert self._file is not None
-        if not _is_open_at(self._file, self.path):
+        before = os.fstat(self._file)
+        if not (os.path.exists(self.path) and os.path.samestat(os.stat(self.path), before)):
             raise FileNotFoundError(
                 errno.ENOENT,
                 "the journal was removed or replaced while it was open, and what is known since "
                 "then cannot be kept; put it back, or pass another path",
                 self.path,
             )
-        if not self._ends_whole:
-            os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
-        self._ends_whole = False
         if os.write(self._file, line) < len(line):
+            os.ftruncate(self._file, before.st_size)
             raise OSError(errno.ENOSPC, "the disk is full; free some and run again", self.path)
         os.fsync(self._file)
-        self._ends_whole = True
 
     def close(self) -> None:
         """Close the file, which frees it for others."""
-        if self._companion is not None:
-            os.close(self._companion)
-            with suppress(OSError):
-                os.unlink(self.path + _COMPANION)
         if self._file is not None:
             os.close(self._file)
-        self._file = self._companion = None
+            self._file = None
 
 
 def read(path: Any) -> tuple[Header | None, Iterator[Record]]:
@@ -265,42 +248,28 @@ def read(path: Any) -> tuple[Header | None, Iterator[Record]]:
 
 
 def _header(path: str) -> Header | None:
-    with os.fdopen(_open_regular(path, os.O_RDONLY), "rb") as file:
-        start = file.read(len(MAGIC))
-    if start not in (b"", MAGIC):
-        raise ValueError(f"{path} is not a journal; nothing was changed, pass another path")
-    line = next((line for _, line in _lines(path)), None)
-    if line is None:
+    first = next(_lines(path), None)
+    if first is None:
         return None  # empty, or torn before anything was known
-    version = line[len(MAGIC) :].partition(b",")[0]
-    if version.isdigit() and int(version) != FORMAT:
-        raise ValueError(
-            f"{path} is of format {int(version)}, and this version of skhalving reads format "
-            f"{FORMAT} alone; use the version that wrote it, or pass another path"
-        )
-    try:
-        head = _opened(line)
-        _check(head, _HEADER)
-    except (ValueError, RecursionError) as error:
-        raise _damage(path, 1, error) from None
+    head = _entry(path, *first, _HEADER)
     return Header(head["seed"], head["search"])
 
 
 def _records(path: str) -> Iterator[Record]:
-    for number, line in _lines(path):
-        if number == 1:
-            continue
-        try:
-            entry = _opened(line)
-            _check_record(entry)
-        except (ValueError, RecursionError) as error:
-            raise _damage(path, number, error) from None
+    for number, line in islice(_lines(path), 1, None):
+        entry = _entry(path, number, line, _RECORD)
         yield Record(**{**entry, "outcome": Outcome(**entry["outcome"])})
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
     """The lines and their numbers, without a last one that lacks its newline."""
-    with os.fdopen(_open_regular(path, os.O_RDONLY), "rb") as file:
+    with os.fdopen(_open(path, os.O_RDONLY), "rb") as file:
+        if file.read(len(MAGIC)) not in (b"", MAGIC):
+            raise ValueError(
+                f"{path} is not a journal of format {FORMAT}; nothing was changed, pass another "
+                "path, or use the version of skhalving that wrote it"
+            )
+        file.seek(0)
         for number in count(1):
             line = file.readline(LONGEST)
             if len(line) == LONGEST:
@@ -308,6 +277,16 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
             if not line.endswith(b"\n"):
                 return
             yield number, line
+
+
+def _entry(path: str, number: int, line: bytes, fields: Fields) -> Any:
+    """What a line holds, once it is known to be whole and of these fields."""
+    try:
+        entry = _opened(line)
+        _check(entry, fields)
+    except (ValueError, RecursionError) as error:
+        raise _damage(path, number, error) from None
+    return entry
 
 
 def _damage(path: str, number: int, why: object) -> ValueError:
@@ -353,22 +332,12 @@ def _is_a(*types: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, types)
 
 
-_HEADER = {
+_HEADER: Fields = {
     "skhalving journal": _is_count,
     "seed": _is_a(int),
     "search": _is_a(dict),
 }
-_RECORD = {
-    "candidate": _is_count,
-    "bracket": _is_count,
-    "level": _is_count,
-    "amount": _is_count,
-    "fold": _is_count,
-    "params": _is_a(dict),
-    "text": _is_a(str),
-    "outcome": _is_a(dict),
-}
-_OUTCOME = {
+_OUTCOME: Fields = {
     "scores": _is_scores,
     "fit_time": _is_a(float),
     "score_time": _is_a(float),
@@ -379,18 +348,25 @@ _OUTCOME = {
     "n_iter": _is_a(float, type(None)),
     "stopped": _is_a(bool),
 }
+_RECORD: Fields = {
+    "candidate": _is_count,
+    "bracket": _is_count,
+    "level": _is_count,
+    "amount": _is_count,
+    "fold": _is_count,
+    "params": _is_a(dict),
+    "text": _is_a(str),
+    "outcome": _OUTCOME,
+}
 
 
-def _check_record(entry: Any) -> None:
-    _check(entry, _RECORD)
-    _check(entry["outcome"], _OUTCOME)
-
-
-def _check(entry: Any, fields: Mapping[str, Callable[[Any], bool]]) -> None:
+def _check(entry: Any, fields: Fields) -> None:
     if not isinstance(entry, dict) or set(entry) != set(fields):
         raise ValueError(f"it is {reprlib.repr(entry)}, and not made of {', '.join(fields)}")
     for name, may_be in fields.items():
-        if not may_be(entry[name]):
+        if isinstance(may_be, Mapping):
+            _check(entry[name], may_be)
+        elif not may_be(entry[name]):
             raise ValueError(f"{name} is {reprlib.repr(entry[name])}, which no record may hold")
 
 
@@ -417,86 +393,41 @@ def _same(name: str, then: Any, now: Any) -> bool:
     return then == now
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 200 else text[:200] + "…"
-
-
 # -- one regular file, one process ------------------------------------------------------------
 
 
-def _open_regular(path: str, flags: int) -> int:
+def _open(path: str, flags: int) -> int:
     """A descriptor. Opening a pipe would wait, and some devices act on being opened."""
-    with suppress(FileNotFoundError):
-        _check_regular(path, os.stat(path))
-    always = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.open(path, flags | always, 0o666)
-    try:
-        _check_regular(path, os.fstat(file))
-    except BaseException:
-        os.close(file)
-        raise
-    return file
-
-
-def _is_open_at(file: int, path: str) -> bool:
-    """Whether the open file is still the one at the path."""
-    return os.path.exists(path) and os.path.samestat(os.stat(path), os.fstat(file))
-
-
-def _check_regular(path: str, found: os.stat_result) -> None:
-    if not stat.S_ISREG(found.st_mode):
+    if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(
             f"{path} is a folder, a pipe or a device, and a journal is a regular file; "
             "nothing was changed, pass another path"
         )
+    return os.open(path, flags | getattr(os, "O_BINARY", 0), 0o666)
 
 
 # Network file systems that have no locks say so in one of these ways.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, getattr(errno, "ENOTSUP", errno.ENOSYS)}
 
 
-def _lock(file: int, path: str) -> int | None:
-    """Lock the file while it is open, or make a companion file, whose descriptor is returned."""
-    if fcntl is not None:
-        try:
+def _lock(file: int, path: str) -> None:
+    """Lock the file for as long as it is open."""
+    try:
+        if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return None
-        except BlockingIOError:
-            raise _in_use(path) from None
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise
-    return _make_companion(path + _COMPANION)
-
-
-def _in_use(path: str, remedy: str = "") -> BlockingIOError:
-    message = "another process is using the journal, or another thread; give each its own"
-    return BlockingIOError(errno.EWOULDBLOCK, message + remedy, path)
-
-
-def _make_companion(path: str) -> int:
-    """A file that only one can make, and that names its maker: host and process."""
-    try:
-        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-    except FileExistsError:
-        if not _is_left_behind(path):
-            raise _in_use(path, ", or delete this file if that is not so") from None
-        return _make_companion(path)
-    os.write(file, f"{socket.gethostname()} {os.getpid()}\n".encode())
-    return file
-
-
-def _is_left_behind(path: str) -> bool:
-    """Remove a companion file if the process that made it is gone, and return whether it was
-    removed."""
-    try:
-        if os.name != "nt":  # on Windows an open file cannot be removed, so trying tells the same
-            with open(path) as file:
-                host, pid = file.read().split()
-            if host != socket.gethostname() or is_alive(int(pid)):
-                return False
-        os.unlink(path)
-    except (OSError, ValueError):
-        return False
-    return True
+        else:
+            # There, locked bytes cannot be read either; this one lies behind those that are read.
+            os.lseek(file, (1 << 31) - 2, os.SEEK_SET)
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+    except (BlockingIOError, PermissionError):  # as Linux and as Windows say it
+        message = "another process is using the journal, or another thread; give each its own"
+        raise BlockingIOError(errno.EWOULDBLOCK, message, path) from None
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"the file system of {path} has no locks; see to it that no other process uses this "
+            "journal at the same time, since two would ruin it",
+            UserWarning,
+            stacklevel=5,
+        )

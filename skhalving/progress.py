@@ -4,11 +4,9 @@ The loop tells ``Watchers``, which passes everything on and adds when a level be
 watcher that raises ends the search, as any exception outside a fit does.
 """
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from copy import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from skhalving.fingerprint import stable
@@ -50,57 +48,111 @@ class Watchers:
         self._schedule, self._watchers = schedule, list(watchers)
         self._untold: dict[int, int] = {}  # by level that has begun: trials without a score
 
-    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
-        level = trial.level
-        if level not in self._untold:
-            self._untold[level] = self._schedule.candidates_at(level)
-            for watcher in self._watchers:
-                watcher.began(level)
+    def _tell(self, what: str, *args: Any) -> None:
         for watcher in self._watchers:
-            watcher.asked(trial, tasks)
+            getattr(watcher, what)(*args)
+
+    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
+        if trial.level not in self._untold:
+            self._untold[trial.level] = self._schedule.candidates_at(trial.level)
+            self._tell("began", trial.level)
+        self._tell("asked", trial, tasks)
 
     def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        for watcher in self._watchers:
-            watcher.arrived(trial, task, outcome)
+        self._tell("arrived", trial, task, outcome)
 
     def told(self, trial: Trial, move: Move) -> None:
-        for watcher in self._watchers:
-            watcher.told(trial, move)
+        self._tell("told", trial, move)
         self._untold[trial.level] -= 1
         if not self._untold[trial.level]:
-            self._end(trial.level)
+            self._tell("ended", trial.level)
 
     def close(self) -> None:
         """End the levels that time has left unfinished, and the race."""
-        for level, untold in self._untold.items():
-            if untold:
-                self._end(level)
-        for watcher in self._watchers:
-            watcher.closed()
-
-    def _end(self, level: int) -> None:
-        for watcher in self._watchers:
-            watcher.ended(level)
+        for level in [level for level, untold in self._untold.items() if untold]:
+            self._tell("ended", level)
+        self._tell("closed")
 
 
 class SklearnCallbacks(Callbacks, Watcher):
     """scikit-learn's callbacks, told as all watchers are."""
 
 
-class Levels(Watcher):
-    """Knows of every level how many were evaluated there, the best score, and the time to come."""
+class Reporter(Watcher):
+    """Makes a dict of each evaluation, of each level and of the end, and hands it to those who want
+    it: ``say_level`` and ``say_evaluation``, which print it, and the user's ``on_result``.
 
-    def __init__(self, race: Race, pace: Pace, sign: int = 1) -> None:
+    The dicts are described in the documentation of ``HyperbandSearchCV``.
+
+    Parameters
+    ----------
+    race : Race
+
+    pace : Pace
+
+    params : sequence
+        Of each candidate.
+
+    unit : str
+        What the resource is called.
+
+    verbose : int
+        1 prints levels, 2 evaluations as well.
+
+    on_result : callable or None
+        Called last: what it raises costs nobody what they know.
+
+    sign : {1, -1}, default=1
+        What the race's scores were multiplied by.
+    """
+
+    def __init__(
+        self,
+        race: Race,
+        pace: Pace,
+        params: Sequence[Any],
+        unit: str,
+        verbose: int,
+        on_result: Callable[[dict[str, Any]], object] | None,
+        sign: int = 1,
+    ) -> None:
+        says = (say_level, say_evaluation)[: max(0, verbose)]
+        self._calls: list[Callable[[dict[str, Any]], object]] = [
+            partial(say, unit, len(race.schedule.levels)) for say in says
+        ]
+        if on_result is not None:
+            self._calls.append(on_result)
+        self._params = params
         self._race, self._pace, self._sign = race, pace, sign
-        self._evaluated: Counter[int] = Counter()
+        self._evaluated: Counter[int] = Counter()  # by level
         self._n_fitted = self._n_shared = 0  # transformers
 
     def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
         self._evaluated[trial.level] += 1
         self._n_fitted += outcome.n_fitted
         self._n_shared += outcome.n_shared
+        params = self._params[trial.candidate]
+        self._report(
+            event="evaluation",
+            **trial._asdict(),
+            params=dict(params) if isinstance(params, dict) else params,
+            rung=self._race.schedule.iter(trial.bracket, trial.level),
+            n_resources=task.amount,
+            fold=task.fold,
+            scores=dict(outcome.scores),
+            seconds=outcome.seconds,
+            error=outcome.error,
+            continued=outcome.continued,
+        )
 
-    def at(self, level: int) -> dict[str, Any]:
+    def ended(self, level: int) -> None:
+        self._report(event="level", **self._at(level))
+
+    def closed(self) -> None:
+        highest = max(trial.level for trial in self._race.scores)
+        self._report(event="end", **{**self._at(highest), "left": 0.0})
+
+    def _at(self, level: int) -> dict[str, Any]:
         """What is known at the end of a level."""
         scores = [score for trial, score in self._race.scores.items() if trial.level == level]
         best = max(scores, key=lambda score: (score == score, score), default=float("nan"))
@@ -116,68 +168,37 @@ class Levels(Watcher):
             "transformers_shared": self._n_shared,
         }
 
+    def _report(self, **event: Any) -> None:
+        for call in self._calls:
+            call(event)
 
-class Log(Levels):
-    """Prints a line for each level: candidates, amount, folds, evaluations, best score, seconds so
+
+def say_level(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
+    """Print a line for each level: candidates, amount, folds, evaluations, best score, seconds so
     far and to come."""
-
-    def __init__(self, race: Race, pace: Pace, unit: str, sign: int = 1) -> None:
-        super().__init__(race, pace, sign)
-        self._unit = unit
-
-    def ended(self, level: int) -> None:
-        at, n_levels = self.at(level), len(self._race.schedule.levels)
-        fitted, shared = at["transformers_fitted"], at["transformers_shared"]
+    if told["event"] == "level":
+        is_last = told["level"] + 1 == n_levels
+        fitted, shared = told["transformers_fitted"], told["transformers_shared"]
         print(
-            f"level {level + 1} of {n_levels}: {at['n_candidates']} candidates, "
-            f"{self._unit}={at['n_resources']}, {at['n_folds']} fold{'s'[: at['n_folds'] > 1]}, "
-            f"{at['n_evaluations']} evaluations; best {at['best']:.4g}; "
-            f"{at['elapsed']:.1f} s elapsed"
-            + ("" if level + 1 == n_levels else f", about {at['left']:.1f} s left")
+            f"level {told['level'] + 1} of {n_levels}: {told['n_candidates']} candidates, "
+            f"{unit}={told['n_resources']}, {told['n_folds']} fold{'s'[: told['n_folds'] > 1]}, "
+            f"{told['n_evaluations']} evaluations; best {told['best']:.4g}; "
+            f"{told['elapsed']:.1f} s elapsed"
+            + ("" if is_last else f", about {told['left']:.1f} s left")
             + (f"; transformers: {fitted} fits instead of {fitted + shared}" if shared else "")
         )
 
 
-class OnResult(Levels):
-    """Calls the user's ``on_result`` for every evaluation, level and race.
-
-    Its dicts are described in the documentation of ``HyperbandSearchCV``.
-    """
-
-    def __init__(
-        self,
-        call: Callable[[dict[str, Any]], object],
-        params: Sequence[Any],
-        race: Race,
-        pace: Pace,
-        sign: int = 1,
-    ) -> None:
-        super().__init__(race, pace, sign)
-        self._call, self._params = call, params
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        super().arrived(trial, task, outcome)
-        self._call(
-            {
-                "event": "evaluation",
-                **trial._asdict(),
-                "params": copy(self._params[trial.candidate]),
-                "rung": self._race.schedule.iter(trial.bracket, trial.level),
-                "n_resources": task.amount,
-                "fold": task.fold,
-                "scores": dict(outcome.scores),
-                "seconds": outcome.seconds,
-                "error": outcome.error,
-                "continued": outcome.continued,
-            }
+def say_evaluation(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
+    """Print a line for each evaluation."""
+    if told["event"] == "evaluation":
+        params = ", ".join(f"{name}={value}" for name, value in told["params"].items())
+        scores = ", ".join(f"{name}={score:.4g}" for name, score in told["scores"].items())
+        print(
+            f"bracket {told['bracket']}, level {told['level'] + 1} of {n_levels}, "
+            f"{unit}={told['n_resources']}, fold {told['fold']}: {params}; {scores or 'failed'}; "
+            f"{told['seconds']:.2f} s"
         )
-
-    def ended(self, level: int) -> None:
-        self._call({"event": "level", **self.at(level)})
-
-    def closed(self) -> None:
-        highest = max(trial.level for trial in self._race.scores)
-        self._call({"event": "end", **self.at(highest), "left": 0.0})
 
 
 def time_over(max_time: Any, race: Race, unit: str) -> str:
@@ -191,29 +212,6 @@ def time_over(max_time: Any, race: Race, unit: str) -> str:
         f"were not run; the best is of level {top + 1} of {len(levels)}, with {unit}={amount} and "
         f"{n_folds} fold{'s'[: n_folds > 1]}"
     )
-
-
-class EachLog(Watcher):
-    """Prints a line an evaluation."""
-
-    def __init__(self, unit: str, params: Sequence[dict[str, Any]]) -> None:
-        self._unit, self._params = unit, params
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        params = ", ".join(
-            f"{name}={value}" for name, value in self._params[task.candidate].items()
-        )
-        train = outcome.train_scores or {}
-        scores = ", ".join(
-            f"{name}=(train={train[name]:.4g}, test={score:.4g})"
-            if name in train
-            else f"{name}={score:.4g}"
-            for name, score in outcome.scores.items()
-        )
-        print(
-            f"bracket {trial.bracket}, level {trial.level + 1}, {self._unit}={task.amount}, "
-            f"fold {task.fold}: {params}; {scores or 'failed'}; {outcome.seconds:.2f} s"
-        )
 
 
 class Recorder(Watcher):

@@ -6,11 +6,8 @@ the highest level alone, and ranks them: a lucky score on a low rung is never fi
 written for GridSearchCV reads it rightly (scikit-learn #24901, #34250).
 """
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,29 +49,62 @@ def all_cv_results(
     error_score : float
         The score of an evaluation that failed.
     """
-    rungs = [schedule.rung(trial.bracket, trial.level) for trial in trials]
+    used = np.array([[split in folds for split in range(n_splits)] for folds in outcomes])
+    each = [folds[split] for folds in outcomes for split in sorted(folds)]
+    amounts = [level.n_resources for level in schedule.levels]
     results: dict[str, Any] = {
         "level": np.array([trial.level for trial in trials]),
         "candidate": np.array([trial.candidate for trial in trials]),
         "bracket": np.array([trial.bracket for trial in trials]),
         "iter": np.array([schedule.iter(trial.bracket, trial.level) for trial in trials]),
-        "n_resources": np.array([rung.n_resources for rung in rungs]),
+        "n_resources": np.array([amounts[trial.level] for trial in trials]),
         "continued": np.array([any(o.continued for o in folds.values()) for folds in outcomes]),
-        "n_folds": np.array([len(folds) for folds in outcomes]),
+        "n_folds": used.sum(axis=1),
     }
     for name in ("fit_time", "score_time"):
-        times = _by_split(outcomes, n_splits, attrgetter(name))
-        results[f"mean_{name}"], results[f"std_{name}"] = _mean_and_std(outcomes, times)
-    if any(o.n_iter is not None for folds in outcomes for o in folds.values()):
-        counts = _by_split(outcomes, n_splits, lambda o: np.nan if o.n_iter is None else o.n_iter)
-        results |= {f"split{split}_n_iter": counts[:, split] for split in range(n_splits)}
-        results["mean_n_iter"], _ = _mean_and_std(outcomes, counts)
+        times = [getattr(outcome, name) for outcome in each]
+        _, results[f"mean_{name}"], results[f"std_{name}"] = _over_folds(times, used)
+    if any(outcome.n_iter is not None for outcome in each):
+        counts = [np.nan if outcome.n_iter is None else outcome.n_iter for outcome in each]
+        of_splits, results["mean_n_iter"], _ = _over_folds(counts, used)
+        results |= {f"split{split}_n_iter": column for split, column in enumerate(of_splits)}
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)
-    for kind, scores in (("test", attrgetter("scores")), ("train", attrgetter("train_scores"))):
-        for metric in _names(outcomes, scores):
-            _add_scores(results, outcomes, n_splits, kind, metric, scores, error_score)
+    for kind, named, otherwise in (
+        ("test", [outcome.scores for outcome in each], ["score"]),
+        ("train", [outcome.train_scores or {} for outcome in each], []),
+    ):
+        for metric in next(filter(None, named), otherwise):  # what failed has none
+            name = f"{kind}_{metric}"
+            scores = [of_outcome.get(metric, error_score) for of_outcome in named]
+            of_splits, results[f"mean_{name}"], results[f"std_{name}"] = _over_folds(scores, used)
+            results |= {f"split{split}_{name}": column for split, column in enumerate(of_splits)}
     return results
+
+
+def _over_folds(
+    values: Sequence[float], used: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """From a value for each fold that was used, row by row: a column for each split, the means and
+    the standard deviations."""
+    table = np.full(used.shape, np.nan)
+    table[used] = values
+    mean = table.mean(axis=1, where=used)
+    # Written out, so that it is bit for bit the number that GridSearchCV gives.
+    with np.errstate(invalid="ignore"):  # infinite scores are reported once, as non-finite
+        std = np.sqrt(((table - mean[:, np.newaxis]) ** 2).mean(axis=1, where=used))
+    return table.T, mean, std
+
+
+def warn_of_non_finite(results: Mapping[str, Any]) -> None:
+    """As GridSearchCV does, in its words."""
+    for name, mean in results.items():
+        if name.startswith(("mean_test_", "mean_train_")) and not np.isfinite(mean).all():
+            warnings.warn(
+                f"One or more of the {name.split('_')[1]} scores are non-finite: {mean}",
+                category=UserWarning,
+                stacklevel=2,
+            )
 
 
 def cv_results(every: Mapping[str, Any], n_splits: int) -> dict[str, Any]:
@@ -91,73 +121,7 @@ def cv_results(every: Mapping[str, Any], n_splits: int) -> dict[str, Any]:
         if not (has_unused and name.startswith("split") and np.isnan(here).all()):
             results[name] = here
         if name.startswith("mean_test_"):
-            results[name.replace("mean", "rank", 1)] = ranks(here)
+            last_if_nan = np.where(np.isnan(here), -np.inf, here)
+            ranks = rankdata(-last_if_nan, method="min").astype(np.int32)
+            results[name.replace("mean", "rank", 1)] = ranks
     return results
-
-
-def ranks(scores: np.ndarray) -> np.ndarray:
-    """1 for the best score; ties share the smaller rank, NaN the last."""
-    known = ~np.isnan(scores)
-    rank = np.full(len(scores), known.sum() + 1, dtype=np.int32)
-    rank[known] = rankdata(-scores[known], method="min")
-    return rank
-
-
-def _names(
-    outcomes: Sequence[Mapping[int, Outcome]], scores: Callable[[Outcome], Mapping[str, float]]
-) -> list[str]:
-    """The metrics, as the first outcome with scores has them; one that failed has none."""
-    return next(
-        (list(named) for folds in outcomes for o in folds.values() if (named := scores(o))), []
-    )
-
-
-def _add_scores(
-    results: dict[str, Any],
-    outcomes: Sequence[Mapping[int, Outcome]],
-    n_splits: int,
-    kind: str,
-    metric: str,
-    scores: Callable[[Outcome], Mapping[str, float] | None],
-    error_score: float,
-) -> None:
-    """The columns of a metric."""
-    name = f"{kind}_{metric}"
-    table = _by_split(outcomes, n_splits, lambda o: (scores(o) or {}).get(metric, error_score))
-    for split in range(n_splits):
-        results[f"split{split}_{name}"] = table[:, split]
-    mean, std = _mean_and_std(outcomes, table)
-    results[f"mean_{name}"], results[f"std_{name}"] = mean, std
-    if not np.isfinite(mean).all():
-        warnings.warn(
-            f"One or more of the {kind} scores are non-finite: {mean}",
-            category=UserWarning,
-            stacklevel=2,
-        )
-
-
-def _by_split(
-    outcomes: Sequence[Mapping[int, Outcome]], n_splits: int, value: Callable[[Outcome], float]
-) -> np.ndarray:
-    table = np.full((len(outcomes), n_splits), np.nan)
-    for i, folds in enumerate(outcomes):
-        for split, outcome in folds.items():
-            table[i, split] = value(outcome)
-    return table
-
-
-def _mean_and_std(
-    outcomes: Sequence[Mapping[int, Outcome]], table: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Means and standard deviations over the folds used. Rows with the same number of folds use the
-    same ones."""
-    mean, std = np.empty(len(outcomes)), np.empty(len(outcomes))
-    n_folds = np.array([len(folds) for folds in outcomes])
-    for n in np.unique(n_folds):
-        here = np.flatnonzero(n_folds == n)
-        block = table[np.ix_(here, sorted(outcomes[here[0]]))]
-        mean[here] = block.mean(axis=1)
-        # Written out, so that it is bit for bit the number that GridSearchCV gives.
-        with np.errstate(invalid="ignore"):  # infinite scores are reported once, as non-finite
-            std[here] = np.sqrt(np.average((block - mean[here, np.newaxis]) ** 2, axis=1))
-    return mean, std

@@ -40,10 +40,10 @@ from skhalving.fingerprint import stable, versions
 from skhalving.loop import Evaluation, Work
 from skhalving.pace import Pace
 from skhalving.pipelines import innermost, owner
-from skhalving.progress import EachLog, SklearnCallbacks, Watcher
+from skhalving.progress import SklearnCallbacks
 from skhalving.race import Race
 from skhalving.resource import Resource, in_half, resource_of
-from skhalving.results import all_cv_results, cv_results
+from skhalving.results import all_cv_results, cv_results, warn_of_non_finite
 from skhalving.schedule import Level, Schedule
 from skhalving.session import conduct, frozen_seed, opened
 from skhalving.sklearn_private import (
@@ -245,9 +245,6 @@ class _HalvingSearchCV(BaseSearchCV):
                 journal.begin(seed, self._fingerprint(checked))
             callbacks = SklearnCallbacks(self, checked.X, checked.y, checked.params)
             work = self._work(checked, Store(folder), callbacks, seed)
-            watchers: list[Watcher] = [callbacks]
-            if self.verbose > 1:
-                watchers.append(EachLog(self.resource, checked.candidates))
             try:
                 with unlogged():
                     conduct(
@@ -256,7 +253,7 @@ class _HalvingSearchCV(BaseSearchCV):
                         checked.pace,
                         verbose=self.verbose,
                         on_result=self.on_result,
-                        watchers=watchers,
+                        watchers=[callbacks],
                         n_jobs=self.n_jobs,
                         pre_dispatch=self.pre_dispatch,
                     )
@@ -264,6 +261,7 @@ class _HalvingSearchCV(BaseSearchCV):
                 self.n_fits_ = checked.pace.n_evaluations
                 if work.race.scores:
                     self._tabulate(work)
+        warn_of_non_finite(self.all_cv_results_)
         self._choose()
         if self.refit:
             self._refit(checked, callbacks)
@@ -790,9 +788,10 @@ class HyperbandSearchCV(_HalvingSearchCV):
         the bracket), ``n_resources``, ``fold``, ``scores`` (a dict, empty if the fit failed),
         ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"`` where one ends,
         and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``, ``n_candidates``,
-        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds). What it raises ends
-        the search; the journal and ``all_cv_results_`` keep what is known. What a journal knew
-        already is not told again.
+        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
+        ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not
+        fitted again). What it raises ends the search; the journal and ``all_cv_results_`` keep what
+        is known. What a journal knew already is not told again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
@@ -1006,9 +1005,10 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         the bracket), ``n_resources``, ``fold``, ``scores`` (a dict, empty if the fit failed),
         ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"`` where one ends,
         and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``, ``n_candidates``,
-        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds). What it raises ends
-        the search; the journal and ``all_cv_results_`` keep what is known. What a journal knew
-        already is not told again.
+        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
+        ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not
+        fitted again). What it raises ends the search; the journal and ``all_cv_results_`` keep what
+        is known. What a journal knew already is not told again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from skhalving.journal import Journal
 from skhalving.loop import Work, run
 from skhalving.pace import Pace
-from skhalving.progress import Cleaner, Log, OnResult, Recorder, Watcher, time_over
+from skhalving.progress import Cleaner, Recorder, Reporter, Watcher, time_over
 
 
 def opened(path: Any) -> AbstractContextManager[Journal | None]:
@@ -75,11 +75,9 @@ def conduct(
         work.known.update(recorder.known)
         told.insert(0, recorder)
     told.append(Cleaner(work.store, race.schedule.levels, work.first_like))
-    if verbose > 0:
-        told.append(Log(race, pace, work.unit, work.sign))
-    told.append(_FirstLevel(work))
-    if on_result is not None:  # last: what it raises costs nobody what they know
-        told.append(OnResult(on_result, work.candidates, race, pace, work.sign))
+    # What on_result raises costs nobody what they know: those who know stand before it.
+    report = Reporter(race, pace, work.candidates, work.unit, verbose, on_result, work.sign)
+    told += [report, _FirstLevel(work)]
     whole = run(work, told, pace, **parallel)
     work.complain(work.outcomes(race.scores))
     if not whole:

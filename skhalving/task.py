@@ -4,8 +4,6 @@ A ``Task`` is made by the loop, travels to a worker, and comes back as an ``Outc
 values that nobody changes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """A finished search in other people's tools, each imported when it is asked for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -62,17 +60,18 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
         study = optuna.create_study(direction=direction)
     elif study.direction.name.lower() != direction:
         raise ValueError(f"study has direction {study.direction.name}; give one to {direction}")
-    columns = [trials.values(name) for name in trials.names()]
-    distributions = {values.name: _distribution(values) for values in columns}
+    parameters = trials.parameters()
+    tried = {name: dict(zip(v.rows, _tried(v), strict=True)) for name, v in parameters.items()}
+    distributions = {name: _distribution(values) for name, values in parameters.items()}
     for row in trials.last():
         way = np.flatnonzero(trials.candidate == trials.candidate[row])
         scores = {int(trials.level[i]): float(trials.score[i]) for i in way}
-        params = {v.name: _value(v, row) for v in columns if row in v.rows}
-        state = "COMPLETE" if trials.level[row] == trials.level.max() else "PRUNED"
-        has_failed = np.isnan(trials.score[row])
+        params = {name: of_row[row] for name, of_row in tried.items() if row in of_row}
+        has_failed = bool(np.isnan(trials.score[row]))
+        reached = "COMPLETE" if trials.level[row] == trials.level.max() else "PRUNED"
         study.add_trial(
             optuna.trial.create_trial(
-                state=optuna.trial.TrialState["FAIL" if has_failed else state],
+                state=optuna.trial.TrialState["FAIL" if has_failed else reached],
                 value=None if has_failed else float(trials.score[row]),
                 params=params,
                 distributions={name: distributions[name] for name in params},
@@ -85,11 +84,11 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
     return study
 
 
-def _value(values: Values, row: int) -> Any:
-    x = float(values.x[values.rows == row][0])
+def _tried(values: Values) -> list[Any]:
+    """The values as Optuna takes them: labels, integers or floats."""
     if values.labels is not None:
-        return values.labels[int(x)]
-    return int(x) if values.are_whole else x
+        return [values.labels[int(place)] for place in values.x]
+    return values.x.astype(int if values.are_whole else float).tolist()
 
 
 def _distribution(values: Values) -> Any:
@@ -98,7 +97,5 @@ def _distribution(values: Values) -> Any:
 
     if values.labels is not None:
         return CategoricalDistribution(values.labels)
-    low, high = values.x.min(), values.x.max()
-    if values.are_whole:
-        return IntDistribution(int(low), int(high), log=values.is_log)
-    return FloatDistribution(low, high, log=values.is_log)
+    kind = IntDistribution if values.are_whole else FloatDistribution
+    return kind(min(_tried(values)), max(_tried(values)), log=values.is_log)

@@ -4,8 +4,6 @@ It is made from a fitted search, from what a plain function returned, or from a 
 needs no estimator and may be that of a search that still runs.
 """
 
-from __future__ import annotations
-
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,14 +14,67 @@ from numbers import Real
 from typing import Any, Self
 
 import numpy as np
-from scipy.stats import rankdata
-from sklearn.base import is_classifier, is_regressor
+from scipy.stats import kruskal, rankdata
 from sklearn.utils.validation import check_is_fitted
 
 from skhalving.functions import readable
 from skhalving.journal import Record, read
 from skhalving.race import Trial
+from skhalving.results import all_cv_results
 from skhalving.schedule import Bracket, Level, Schedule
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values of one parameter.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n,)
+        Into the table: where the candidates that have the parameter came last.
+
+    x : ndarray of shape (n,)
+        The number, or the position of the label.
+
+    labels : list of str or None
+        Of the categories, if the values are not all numbers.
+    """
+
+    rows: np.ndarray
+    x: np.ndarray
+    labels: list[str] | None
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether all are integers."""
+        return self.labels is None and bool((self.x % 1 == 0).all())
+
+    @property
+    def is_log(self) -> bool:
+        """Whether they look as if drawn log-uniformly over a decade and a half at least.
+
+        A journal does not hold what they were drawn from. Half of a uniform sample lies below half
+        of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
+        """
+        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
+            return False
+        return bool(np.median(self.x) < 0.3 * self.x.max())
+
+    def explained(self, standing: np.ndarray) -> float:
+        """The share of the variance of the candidates' ranks that lies between the values, in five
+        groups of equal size where there are more; 0 where chance gives as much (Kelley's epsilon
+        squared).
+
+        ``standing`` has a number for each trial of the table, the larger the better.
+        """
+        x, y = self.x, standing[self.rows]
+        if self.labels is None and len(np.unique(x)) > 5:
+            x = np.searchsorted(np.quantile(x, [0.2, 0.4, 0.6, 0.8]), x)
+        groups = [y[x == value] for value in np.unique(x)]
+        k, n = len(groups), len(y)
+        if not 1 < k < n or not np.ptp(y):
+            return 0.0
+        return max(0.0, float((kruskal(*groups).statistic - k + 1) / (n - k)))
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -96,27 +147,16 @@ class Trials:
                 f"{type(search).__name__} has no rungs to draw; give a fitted HyperbandSearchCV or "
                 "SuccessiveHalvingSearchCV"
             )
-        results, at_top = search.all_cv_results_, search.cv_results_
-        prefix = "mean_test_"
-        known = [name.removeprefix(prefix) for name in at_top if name.startswith(prefix)]
-        metric = _metric(metric, known, "the results of this search", search.refit)
-        # Rows come level by level, so those of the highest are the last.
-        first = len(results["params"]) - len(at_top["params"])
-        best = getattr(search, "best_index_", at_top[f"rank_test_{metric}"].argmin())
-        return cls(
-            schedule=search.schedule_,
-            **{name: results[name] for name in ("bracket", "level", "candidate")},
-            params=[
-                {name: value for name, value in params.items() if name != search.resource}
-                for params in results["params"]
-            ],
-            score=results[f"mean_test_{metric}"],
-            score_std=results[f"std_test_{metric}"],
-            seconds=_seconds(results),
-            best_index=first + int(best),
-            score_name=_name_of_score(search) if metric == "score" else metric,
-            resource_name=search.resource,
+        results, best = search.all_cv_results_, getattr(search, "best_index_", None)
+        if best is not None:
+            # Rows come level by level, so those of ``cv_results_`` are the last.
+            best += len(results["params"]) - len(search.cv_results_["params"])
+        found = cls._of_table(
+            search.schedule_, results, metric, search.refit, best, resource_name=search.resource
         )
+        if found.score_name == "score" and isinstance(search.scoring, str):
+            found.score_name = search.scoring
+        return found
 
     @classmethod
     def of_result(cls, result: Any) -> Self:
@@ -141,41 +181,66 @@ class Trials:
         """Of what a journal knows by now; brackets are as large as it has seen them."""
         header, records = read(path)
         last: dict[Trial, Record] = {}
-        by_fold: defaultdict[tuple[int, int], dict[int, Record]] = defaultdict(dict)
+        by_fold: defaultdict[tuple[int, int], list[Record]] = defaultdict(list)
         for record in records:
             last[Trial(record.level, record.bracket, record.candidate)] = record
-            by_fold[record.candidate, record.amount][record.fold] = record
+            by_fold[record.candidate, record.amount].append(record)
         if header is None or not last:
             raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
         rows = [last[trial] for trial in sorted(last)]
         # A fold that was scored with the same amount on a level below is kept.
-        folds = [
-            [fold for fold in by_fold[r.candidate, r.amount].values() if fold.level <= r.level]
+        outcomes = [
+            {k.fold: k.outcome for k in by_fold[r.candidate, r.amount] if k.level <= r.level}
             for r in rows
         ]
-        known = dict.fromkeys(n for its in folds for fold in its for n in fold.outcome.scores)
-        metric = _metric(metric, list(known) or ["score"], path)
-        scores = [[fold.outcome.scores.get(metric, np.nan) for fold in its] for its in folds]
-        bracket = np.array([r.bracket for r in rows])
-        level = np.unique([r.level for r in rows], return_inverse=True)[1]
-        reached = [(r.amount, len(its)) for r, its in zip(rows, folds, strict=True)]
-        return cls(
-            schedule=_seen(bracket, level, reached),
-            bracket=bracket,
-            level=level,
-            candidate=np.array([r.candidate for r in rows]),
-            params=[r.params for r in rows],
-            score=np.array([np.mean(its) for its in scores]),
-            score_std=np.array([np.std(its) for its in scores]),
-            seconds=np.array(
-                [
-                    sum(fold.outcome.seconds for fold in its if fold.level == r.level)
-                    for r, its in zip(rows, folds, strict=True)
-                ]
-            ),
+        seen = sorted({r.level for r in rows})
+        trials = [Trial(seen.index(r.level), r.bracket, r.candidate) for r in rows]
+        reached = [Level(r.amount, len(folds)) for r, folds in zip(rows, outcomes, strict=True)]
+        schedule = _seen(trials, reached)
+        n_splits = 1 + max(fold for folds in outcomes for fold in folds)
+        params = [dict(r.params) for r in rows]
+        return cls._of_table(
+            schedule,
+            all_cv_results(schedule, trials, params, outcomes, n_splits, np.nan),
+            metric,
             maximize=bool(header.search.get("maximize", True)),
-            score_name=metric,
             resource_name=header.search.get("resource", "resource"),
+        )
+
+    @classmethod
+    def _of_table(
+        cls,
+        schedule: Schedule,
+        results: Mapping[str, Any],
+        metric: str | None,
+        default: Any = None,
+        best_index: Any = None,
+        maximize: bool = True,
+        resource_name: str = "resource",
+    ) -> Self:
+        """Of the columns of ``all_cv_results_``; the metric is the default or the first, unless
+        named."""
+        prefix = "mean_test_"
+        known = [name.removeprefix(prefix) for name in results if name.startswith(prefix)]
+        metric = metric or (default if default in known else known[0])
+        if metric not in known:
+            raise ValueError(
+                f"metric={metric!r} is not in the results; give one of {str(known)[1:-1]}"
+            )
+        return cls(
+            schedule=schedule,
+            **{name: results[name] for name in ("bracket", "level", "candidate")},
+            params=[
+                {name: value for name, value in params.items() if name != resource_name}
+                for params in results["params"]
+            ],
+            score=results[f"mean_test_{metric}"],
+            score_std=results[f"std_test_{metric}"],
+            seconds=_seconds(results),
+            best_index=best_index,
+            maximize=maximize,
+            score_name=metric,
+            resource_name=resource_name,
         )
 
     def last(self) -> np.ndarray:
@@ -189,84 +254,21 @@ class Trials:
         good = self.score if self.maximize else -self.score
         return self.level * len(good) + rankdata(np.where(np.isnan(good), -inf, good))
 
-    def values(self, name: str) -> Values:
+    def parameters(self) -> dict[str, Values]:
+        """The values of each parameter, in the order in which they come up."""
+        names = dict.fromkeys(name for params in self.params for name in params)
+        return {name: self._values(name) for name in names}
+
+    def _values(self, name: str) -> Values:
         """The values of a parameter, of those candidates that have it."""
         rows = np.array([row for row in self.last() if name in self.params[row]])
         given = [self.params[row][name] for row in rows]
         if all(map(_is_number, given)):
-            return Values(name, rows, np.array(given, dtype=float), None)
+            return Values(rows, np.array(given, dtype=float), None)
         texts = [readable(value) for value in given]
         of = dict(zip(texts, given, strict=True))  # numbers by size, then all others
         labels = sorted(of, key=lambda text: (of[text] if _is_number(of[text]) else inf, text))
-        return Values(name, rows, np.array([*map(labels.index, texts)], float), labels)
-
-    def names(self) -> list[str]:
-        """The parameters, in the order in which they come up."""
-        return list(dict.fromkeys(name for params in self.params for name in params))
-
-
-@dataclass(frozen=True)
-class Values:
-    """The values of one parameter.
-
-    Attributes
-    ----------
-    name : str
-
-    rows : ndarray of shape (n,)
-        Into the table: where the candidates that have the parameter came last.
-
-    x : ndarray of shape (n,)
-        The number, or the position of the label.
-
-    labels : list of str or None
-        Of the categories, if the values are not all numbers.
-    """
-
-    name: str
-    rows: np.ndarray
-    x: np.ndarray
-    labels: list[str] | None
-
-    @property
-    def vary(self) -> bool:
-        """Whether there are two of them."""
-        return bool((self.x != self.x[0]).any())
-
-    @property
-    def are_whole(self) -> bool:
-        """Whether all are integers."""
-        return self.labels is None and bool((self.x % 1 == 0).all())
-
-    @property
-    def is_log(self) -> bool:
-        """Whether they look as if drawn log-uniformly over a decade and a half at least.
-
-        A journal does not hold what they were drawn from. Half of a uniform sample lies below half
-        of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
-        """
-        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
-            return False
-        return bool(np.median(self.x) < 0.3 * self.x.max())
-
-    def explained(self, standing: np.ndarray) -> float:
-        """The share of the variance of the candidates' ranks that lies between the values, in five
-        groups of equal size where there are more; 0 where chance gives as much (Kelley's epsilon
-        squared).
-
-        ``standing`` has a number for each trial of the table, the larger the better.
-        """
-        rank, x = rankdata(standing[self.rows]), self.x
-        if self.labels is None and len(np.unique(x)) > 5:
-            x = np.searchsorted(np.quantile(x, [0.2, 0.4, 0.6, 0.8]), x)
-        group = np.unique(x, return_inverse=True)[1]
-        n, n_groups = len(rank), group.max() + 1
-        mean = np.bincount(group, rank) / np.bincount(group)
-        total = ((rank - rank.mean()) ** 2).sum()
-        if n <= n_groups or total == 0:
-            return 0.0
-        within = ((rank - mean[group]) ** 2).sum()
-        return max(0.0, float(1 - within / (n - n_groups) * (n - 1) / total))
+        return Values(rows, np.array([*map(labels.index, texts)], float), labels)
 
 
 def rank_agreement(search: Any, *, metric: str | None = None) -> dict[str, np.ndarray]:
@@ -346,28 +348,6 @@ def _spearman(pair: np.ndarray) -> np.ndarray:
         return (lower * upper).sum(-1) / spread
 
 
-def _metric(metric: str | None, known: Sequence[str], where: Any, default: Any = None) -> str:
-    """The metric asked for, or the default if it is known, or the first."""
-    if metric is None:
-        return default if default in known else known[0]
-    if metric not in known:
-        raise ValueError(
-            f"metric={metric!r} is not in {where}; give one of {', '.join(map(repr, known))}"
-        )
-    return metric
-
-
-def _name_of_score(search: Any) -> str:
-    """What the only score of a search is called; ``make_scorer(f1_score, ...)`` is ``f1_score``."""
-    scoring, estimator = search.scoring, search.estimator
-    if scoring is None:
-        return "accuracy" if is_classifier(estimator) else "R²" * is_regressor(estimator) or "score"
-    if isinstance(scoring, str):
-        return scoring
-    of_scorer = str(scoring).partition("make_scorer(")[2].split(",")[0].rstrip(")")
-    return of_scorer or getattr(scoring, "__name__", "score")
-
-
 def _seconds(results: Mapping[str, Any]) -> np.ndarray:
     """What each trial cost; the folds it kept from the rung before were paid there."""
     spent = (results["mean_fit_time"] + results["mean_score_time"]) * results["n_folds"]
@@ -378,15 +358,15 @@ def _seconds(results: Mapping[str, Any]) -> np.ndarray:
     return seconds
 
 
-def _seen(bracket: np.ndarray, level: np.ndarray, reached: Sequence[tuple[int, int]]) -> Schedule:
-    """The brackets as far as they have come, from the bracket, the level and the amount and number
-    of folds of each trial; at least one candidate of each bracket will get to the top."""
+def _seen(trials: Sequence[Trial], reached: Sequence[Level]) -> Schedule:
+    """The brackets as far as they have come, from the level that each trial has reached; at least
+    one candidate of each bracket will get to the top."""
     levels = [
-        Level(*max(its for its, at in zip(reached, level, strict=True) if at == here))
-        for here in range(level.max() + 1)
+        max(its for its, trial in zip(reached, trials, strict=True) if trial.level == level)
+        for level in range(trials[-1].level + 1)
     ]
-    counts = np.zeros((bracket.max() + 1, len(levels)), dtype=int)
-    np.add.at(counts, (bracket, level), 1)
+    counts = np.zeros((1 + max(trial.bracket for trial in trials), len(levels)), dtype=int)
+    np.add.at(counts, ([t.bracket for t in trials], [t.level for t in trials]), 1)
     counts[:, -1] = np.maximum(counts[:, -1], 1)
     # Equal candidates share evaluations, so a rung may be seen with fewer than the one above it.
     least = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1]

@@ -9,6 +9,10 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import pytest  # noqa: E402
 import sklearn  # noqa: E402
 from helpers import Remember, RememberTransformer  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

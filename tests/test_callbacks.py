@@ -358,7 +358,7 @@ def test_verbose_2_prints_a_line_an_evaluation(capsys):
     search = hyperband(verbose=2).fit(X, y)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bracket")]
     assert len(lines) == search.n_fits_
-    form = r"bracket \d, level \d, n_samples=\d+, fold \d: a=\S+; score=[\d.e-]+; \d+\.\d\d s"
+    form = r"bracket \d, level \d of 3, n_samples=\d+, fold \d: a=\S+; score=[\d.e-]+; \d+\.\d\d s"
     assert [line for line in lines if not re.fullmatch(form, line)] == []
 
 

@@ -75,7 +75,7 @@ def test_a_journal_goes_by_the_file_and_not_by_the_letters(tmp_path):
     first.begin(0, {})
     os.link(path, other)
     with pytest.raises(BlockingIOError, match="another process"):
-        Journal(other)
+        Journal(other).begin(0, {})
     first.close()
 
 
