@@ -40,7 +40,7 @@ from skhalving.validation import HoldOut, n_iter, n_trained
 Watch = Callable[..., Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluate:
     """Call it with a task and a configuration to get an outcome.
 

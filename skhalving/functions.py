@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from traceback import format_exc
 from typing import Any
 
@@ -28,7 +29,7 @@ from skhalving import schedule as schedules
 from skhalving import space as spaces
 from skhalving.fingerprint import stable, versions
 from skhalving.journal import Journal
-from skhalving.loop import Evaluation, run
+from skhalving.loop import run
 from skhalving.pace import Pace, seconds_of
 from skhalving.progress import Cleaner, Log, OnResult, Recorder, Watcher, time_over
 from skhalving.race import Race, Trial
@@ -390,7 +391,7 @@ def hyperband(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Evaluate:
     """One call of the objective, on a worker. A stateful one gets the state that it returned for
     this configuration on the level below."""
@@ -440,8 +441,8 @@ class _Calls:
     def tasks(self, trial: Trial) -> list[Task]:
         return [Task(trial.candidate, 0, self.race.rung(trial).n_resources)]
 
-    def evaluation(self, task: Task) -> Evaluation:
-        return Evaluation(self.evaluate, (self.configurations[task.candidate],))
+    def call(self, task: Task) -> partial[Outcome]:
+        return partial(self.evaluate, task, self.configurations[task.candidate])
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         return self.sign * outcomes[0].scores.get("score", np.nan)

@@ -21,7 +21,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 from inspect import Signature, signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -38,7 +38,7 @@ from skhalving.evaluate import Evaluate
 from skhalving.families import FAMILIES, find
 from skhalving.fingerprint import fingerprint_of_data, stable, versions
 from skhalving.journal import Journal
-from skhalving.loop import Evaluation, run
+from skhalving.loop import run
 from skhalving.pace import Pace, seconds_of
 from skhalving.pipelines import innermost, inside, path_inside
 from skhalving.progress import (
@@ -743,7 +743,7 @@ class _SearchWork:
         candidate = self.first_like[trial.candidate]
         return [Task(candidate, fold, rung.n_resources) for fold in self.order[: rung.n_folds]]
 
-    def evaluation(self, task: Task) -> Evaluation:
+    def call(self, task: Task) -> partial[Outcome]:
         key = task.fold, task.amount
         if key not in self.parts:
             self.parts[key] = self.evaluate.part(*key)
@@ -752,7 +752,7 @@ class _SearchWork:
             "candidate_progress": (task.candidate, len(self.candidates)),
             **self.callbacks.leaf(task),
         }
-        return Evaluation(self.parts[key], (self.candidates[task.candidate], progress))
+        return partial(self.parts[key], task, self.candidates[task.candidate], progress)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         named = next((o.scores for o in outcomes if o.scores), None)

@@ -21,7 +21,7 @@ KINDS = {"sequential": Here, "threading": Threads, "loky": Loky, "multiprocessin
 
 
 def double(shared, *values):
-    return [(shared, 2 * value) for value in values]
+    return [(shared[0], 2 * value) for value in values]
 
 
 def leave(shared):
@@ -29,7 +29,7 @@ def leave(shared):
 
 
 def fail(shared):
-    raise ZeroDivisionError(shared)
+    raise ZeroDivisionError(*shared)
 
 
 def wait_for(shared, path, running=None):
@@ -45,7 +45,12 @@ def wait_for(shared, path, running=None):
 
 def ready(function, *args, shared=None):
     """What prepares a call that is known beforehand."""
-    return lambda: Call(function, shared, args)
+    return lambda: Call(function, [shared], args)
+
+
+def alone(made, prepare):
+    """What a batch that runs alone comes back with, if it starts."""
+    return [result for _, result in made.alone(["suspect"], prepare)]
 
 
 def all_of(made):
@@ -97,7 +102,7 @@ def test_batches_come_back_with_their_results(made):
 
 def test_alone_gives_the_result(made):
     """A batch on its own has the result that it has among others."""
-    assert made.alone([1], ready(double, 1)) == [(None, 2)]
+    assert list(made.alone([1], ready(double, 1))) == [([1], [(None, 2)])]
     assert made.n_flying == 0
 
 
@@ -105,7 +110,7 @@ def test_time_is_over(made):
     """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
     made.send(["never"], lambda: None)
     assert all_of(made) == {}
-    assert made.alone(["never"], lambda: None) is None
+    assert alone(made, lambda: None) == []
     made.send([1], ready(double, 1))
     assert all_of(made) == {1: [(None, 2)]}
 
@@ -113,7 +118,7 @@ def test_time_is_over(made):
 @pytest.mark.parametrize("backend", ["sequential", "multiprocessing"])
 def test_a_wave_ends_when_time_does(backend):
     """Batches of a wave are prepared as they start, so that time may end amid a wave."""
-    calls = [Call(double, None, (0,)), None, None]
+    calls = [Call(double, [None], (0,)), None, None]
     with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
         for task in range(3):
             made.send([task], lambda: calls.pop(0))
@@ -155,9 +160,9 @@ def test_a_broken_pool(loky, tmp_path):
 
 def test_alone_the_culprit_is_known(loky):
     """A batch that runs alone and ends its process has ended one, every time."""
-    assert loky.alone(["deadly"], ready(leave)) == Died(1)
-    assert loky.alone(["deadly"], ready(leave)) == Died(1)
-    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+    assert alone(loky, ready(leave)) == [Died(1)]
+    assert alone(loky, ready(leave)) == [Died(1)]
+    assert alone(loky, ready(double, 1)) == [[(None, 2)]]
 
 
 def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
@@ -166,7 +171,7 @@ def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
     loky.send(["other"], ready(wait_for, end, runs))
     wait_for(None, runs)
     with engine(n_jobs=2) as made:
-        assert made.alone(["deadly"], ready(leave)) == Died(1)
+        assert alone(made, ready(leave)) == [Died(1)]
     pathlib.Path(end).touch()
     assert all_of(loky) == {"other": end}
 
@@ -184,7 +189,7 @@ def test_what_runs_alone_is_not_harmed_by_the_pool(loky, tmp_path):
 
     with ThreadPoolExecutor(1) as threads:
         broken = threads.submit(other)
-        assert loky.alone(["suspect"], ready(wait_for, end, runs)) == end
+        assert alone(loky, ready(wait_for, end, runs)) == [end]
         broken.result()
 
 
@@ -222,12 +227,12 @@ def test_a_process_that_ends_while_starting(loky, monkeypatch):
             return super().submit(function, *args)
 
     monkeypatch.setattr("skhalving.engines.ProcessPoolExecutor", Shot)
-    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+    assert alone(loky, ready(double, 1)) == [[(None, 2)]]
     assert left == [0]
     left[0] = 5
     monkeypatch.setattr(Loky, "tries", 2)
     with pytest.raises(BrokenProcessPool):
-        loky.alone(["innocent"], ready(double, 1))
+        alone(loky, ready(double, 1))
 
 
 class Unreadable:
@@ -240,7 +245,7 @@ class Unreadable:
 def test_what_no_worker_can_read(loky):
     """An error that says so, once the batch runs alone: no process died."""
     with pytest.raises(BrokenProcessPool, match="un-serialize"):
-        loky.alone([1], ready(double, shared=Unreadable()))
+        alone(loky, ready(double, shared=Unreadable()))
 
 
 def test_an_error_stops_what_is_running(tmp_path):
@@ -289,7 +294,7 @@ with (
 ):
     call = ready(pid_of, folder + "/never", folder + "/runs")
     if alone == "alone":
-        made.alone([1], call)
+        list(made.alone([1], call))
     made.send([1], call)
     list(made.receive())
 """

@@ -3,6 +3,8 @@
 import threading
 import time
 import warnings
+from collections import Counter
+from contextlib import contextmanager
 
 import joblib
 import numpy as np
@@ -11,6 +13,8 @@ import sklearn
 from sklearn.base import BaseEstimator
 
 from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
+from skhalving.engines import Died
+from skhalving.pace import Pace
 
 KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 
@@ -124,3 +128,138 @@ def test_short_tasks_go_in_batches():
         successive_halving(objective, range(100), max_resources=1, n_jobs=2, on_result=tell)
     assert len(began) == 100
     assert len(set(began)) < 30
+
+
+class Death(BaseException):
+    """The process of a batch ends."""
+
+
+class Pool:
+    """An engine whose workers are acted in this process: when the process of one batch ends, the
+    others that are in flight are lost with it. Notes which batches ran alone."""
+
+    batch_seconds = 1.0
+    n_workers = 3
+
+    def __init__(self, kills):
+        self.kills, self.flying, self.ran_alone = kills, [], []
+
+    @property
+    def n_flying(self):
+        return len(self.flying)
+
+    @property
+    def n_free(self):
+        return self.n_workers - self.n_flying
+
+    def share(self, value):
+        return value
+
+    def send(self, tasks, prepare):
+        if (call := prepare()) is not None:
+            self.flying.append((tasks, call))
+
+    def receive(self):
+        flying, self.flying = self.flying, []
+        answers = [self.answer(call, self.kills) for _, call in flying]
+        broken = [answer for answer in answers if isinstance(answer, Died)]
+        for (tasks, _), answer in zip(flying, answers, strict=True):
+            yield tasks, broken[0] if broken else answer
+
+    def alone(self, tasks, prepare):
+        if (call := prepare()) is not None:
+            self.ran_alone.append([task.candidate for task in tasks])
+            yield tasks, self.answer(call, 1)
+
+    def answer(self, call, kills):
+        try:
+            return call.function(call.shared, *call.args)
+        except Death:
+            return Died(kills)
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """A pool in place of joblib's, with batches of two."""
+    pool = Pool(0)
+    monkeypatch.setattr("skhalving.loop.engine", contextmanager(lambda **options: iter([pool])))
+    monkeypatch.setattr(Pace, "batch_size", lambda *args: 2)
+    return pool
+
+
+class Deadly:
+    """An objective that ends its process as often as ``left`` says of a configuration."""
+
+    def __init__(self, **left):
+        self.left, self.calls = Counter({int(name[1:]): n for name, n in left.items()}), Counter()
+
+    def __call__(self, x, resource):
+        self.calls[x] += 1
+        if self.left[x]:
+            self.left[x] -= 1
+            raise Death
+        return x
+
+
+@pytest.mark.parametrize("kills", [0, 1, 4])
+def test_what_was_in_flight_runs_again_alone(pool, kills):
+    """When a process ends, every task that was in flight runs again, one at a time, before anything
+    else does. None has failed, however many processes its batch has ended: who did it is not known
+    of several."""
+    pool.kills, objective = kills, Deadly(_1=1)
+    result = successive_halving(objective, range(8), max_resources=1, maximize=True)
+    assert result.best_configuration == 7
+    assert sorted(result.history["score"]) == list(range(8))
+    assert sorted(pool.ran_alone) == [[0], [1], [2], [3], [4], [5]]
+    assert objective.calls[6] == objective.calls[7] == 1
+
+
+def test_one_process_may_be_chance(pool):
+    """What has ended a process alone gets one more; what ends two has failed, and nothing else."""
+    objective = Deadly(_1=2, _2=3)
+    with pytest.warns(match="1 of 8 evaluations failed; .*\n.*killed its worker twice"):
+        result = successive_halving(objective, range(8), max_resources=1)
+    scores = result.history["score"]
+    assert np.isnan(scores).tolist() == [x == 2 for x in range(8)]
+    assert objective.calls[2] == 3
+
+
+@pytest.fixture
+def hurry(monkeypatch):
+    """Call it to have a thousand seconds pass."""
+    right, passed = time.monotonic, []
+    monkeypatch.setattr(time, "monotonic", lambda: right() + 1000 * len(passed))
+    return lambda: passed.append(None)
+
+
+def test_time_ends_amid_a_batch(pool, hurry):
+    """A worker starts no evaluation after the time that its batch was given; that time was over is
+    not forgotten when a batch that had more of it comes back later."""
+    began = []
+
+    def objective(x, resource):
+        began.append(x)
+        if x == 2:
+            hurry()
+        return x
+
+    with pytest.warns(match="max_time=600 was reached: 1 of 6 trials"):
+        result = successive_halving(objective, range(6), max_resources=1, max_time=600)
+    assert began == result.history["candidate"].tolist() == [0, 1, 2, 4, 5]
+
+
+def test_time_ends_before_a_suspect_has_run_again(pool, hurry):
+    """Nothing starts after that, neither a suspect nor a batch; what is known stands."""
+    began = []
+
+    def objective(x, resource):
+        began.append(x)
+        if x == 8:
+            hurry()
+            raise Death
+        return x
+
+    with pytest.warns(match="max_time=600 was reached: 6 of 12 trials"):
+        result = successive_halving(objective, range(12), max_resources=1, max_time=600)
+    assert began == [*range(9), 10, 11]
+    assert result.history["candidate"].tolist() == list(range(6))
