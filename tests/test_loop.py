@@ -4,12 +4,13 @@ import threading
 import time
 import warnings
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import nullcontext
 
 import joblib
 import numpy as np
 import pytest
 import sklearn
+from helpers import Remember, X, y
 from sklearn.base import BaseEstimator
 
 from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
@@ -69,17 +70,43 @@ def test_as_many_as_there_are_workers(n_jobs):
     assert counts["most"] == n_jobs
 
 
-def test_the_longest_first():
+@pytest.fixture
+def take(monkeypatch):
+    """Call it to have so many seconds pass, by every clock."""
+    passed = [0.0]
+    for name in ("time", "perf_counter", "monotonic"):
+        right = getattr(time, name)
+        monkeypatch.setattr(time, name, lambda right=right: right() + sum(passed))
+    return passed.append
+
+
+def test_the_longest_first(take):
     """What cost the most on the last rung is the first to run on the next."""
     began = []
 
     def objective(configuration, resource):
         began.append((resource, configuration))
-        time.sleep(0.01 * configuration)
+        take(100 * configuration)
         return configuration
 
     successive_halving(objective, range(9), max_resources=9, maximize=True)
     assert [c for resource, c in began if resource == 3] == [8, 7, 6]
+
+
+def test_scoring_is_part_of_what_an_evaluation_costs(take):
+    """The longest first, whether it is the fit or the scorer that takes long."""
+
+    def scorer(estimator, X, y):
+        take(100 * estimator.a)
+        return estimator.a
+
+    split = [(np.arange(60), np.arange(60, 120))]
+    options = {"schedule": "published", "min_resources": 30, "cv": split, "refit": False}
+    search = SuccessiveHalvingSearchCV(Remember(), {"a": list(range(9))}, scoring=scorer, **options)
+    events = []
+    search.set_params(on_result=events.append).fit(X, y)
+    ran = [event for event in events if event["event"] == "evaluation"]
+    assert [event["params"]["a"] for event in ran if event["level"] == 1] == [8, 7, 6]
 
 
 class Settings(BaseEstimator):
@@ -182,7 +209,7 @@ class Pool:
 def pool(monkeypatch):
     """A pool in place of joblib's, with batches of two."""
     pool = Pool(0)
-    monkeypatch.setattr("skhalving.loop.engine", contextmanager(lambda **options: iter([pool])))
+    monkeypatch.setattr("skhalving.loop.engine", lambda **options: nullcontext(pool))
     monkeypatch.setattr(Pace, "batch_size", lambda *args: 2)
     return pool
 
@@ -191,10 +218,10 @@ class Deadly:
     """An objective that ends its process as often as ``left`` says of a configuration."""
 
     def __init__(self, **left):
-        self.left, self.calls = Counter({int(name[1:]): n for name, n in left.items()}), Counter()
+        self.left, self.began = Counter({int(name[1:]): n for name, n in left.items()}), []
 
     def __call__(self, x, resource):
-        self.calls[x] += 1
+        self.began.append(x)
         if self.left[x]:
             self.left[x] -= 1
             raise Death
@@ -211,7 +238,8 @@ def test_what_was_in_flight_runs_again_alone(pool, kills):
     assert result.best_configuration == 7
     assert sorted(result.history["score"]) == list(range(8))
     assert sorted(pool.ran_alone) == [[0], [1], [2], [3], [4], [5]]
-    assert objective.calls[6] == objective.calls[7] == 1
+    assert objective.began[-2:] == [6, 7]
+    assert Counter(objective.began)[6] == Counter(objective.began)[7] == 1
 
 
 def test_one_process_may_be_chance(pool):
@@ -221,18 +249,22 @@ def test_one_process_may_be_chance(pool):
         result = successive_halving(objective, range(8), max_resources=1)
     scores = result.history["score"]
     assert np.isnan(scores).tolist() == [x == 2 for x in range(8)]
-    assert objective.calls[2] == 3
+    assert objective.began.count(2) == 3
 
 
-@pytest.fixture
-def hurry(monkeypatch):
-    """Call it to have a thousand seconds pass."""
-    right, passed = time.monotonic, []
-    monkeypatch.setattr(time, "monotonic", lambda: right() + 1000 * len(passed))
-    return lambda: passed.append(None)
+def test_an_error_costs_no_other_task_of_its_batch(pool):
+    """What ended before, in the same batch too, is known when the error ends the search."""
+    told = []
+
+    def objective(x, resource):
+        return "no number" if x == 3 else x
+
+    with pytest.raises(TypeError, match="no number"):
+        successive_halving(objective, range(6), max_resources=1, on_result=told.append)
+    assert [event["candidate"] for event in told] == [0, 1, 2]
 
 
-def test_time_ends_amid_a_batch(pool, hurry):
+def test_time_ends_amid_a_batch(pool, take):
     """A worker starts no evaluation after the time that its batch was given; that time was over is
     not forgotten when a batch that had more of it comes back later."""
     began = []
@@ -240,7 +272,7 @@ def test_time_ends_amid_a_batch(pool, hurry):
     def objective(x, resource):
         began.append(x)
         if x == 2:
-            hurry()
+            take(1000)
         return x
 
     with pytest.warns(match="max_time=600 was reached: 1 of 6 trials"):
@@ -248,14 +280,14 @@ def test_time_ends_amid_a_batch(pool, hurry):
     assert began == result.history["candidate"].tolist() == [0, 1, 2, 4, 5]
 
 
-def test_time_ends_before_a_suspect_has_run_again(pool, hurry):
+def test_time_ends_before_a_suspect_has_run_again(pool, take):
     """Nothing starts after that, neither a suspect nor a batch; what is known stands."""
     began = []
 
     def objective(x, resource):
         began.append(x)
         if x == 8:
-            hurry()
+            take(1000)
             raise Death
         return x
 
