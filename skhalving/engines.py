@@ -37,7 +37,7 @@ from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
 # BatchedCalls: what joblib gives its backends to run; it sets the backend for calls within calls.
-from joblib.parallel import BatchedCalls, Parallel, parallel_config
+from joblib.parallel import BatchedCalls, Parallel, delayed, parallel_config
 
 
 class Call(NamedTuple):
@@ -50,6 +50,11 @@ class Call(NamedTuple):
     shared: list[Any]
     args: tuple[Any, ...]
 
+    @property
+    def delayed(self) -> Any:
+        """As joblib takes a call."""
+        return delayed(self.function)(self.shared, *self.args)
+
 
 class Died(NamedTuple):
     """In place of a batch's result: the process that had the batch ended.
@@ -61,7 +66,7 @@ class Died(NamedTuple):
     kills: int
 
 
-Prepare = Callable[[], Call | None]
+Prepare = Callable[[], Call]
 
 
 class Engine(ABC):
@@ -101,8 +106,7 @@ class Engine(ABC):
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
         """Start a batch: the call that ``prepare`` returns when the batch is about to start.
 
-        Each batch has a ``prepare`` of its own. If it returns None, the batch does not start and
-        never comes back.
+        Each batch has a ``prepare`` of its own.
         """
 
     @abstractmethod
@@ -131,16 +135,8 @@ class Here(Engine):
 
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
         waiting, self._flying = self._flying, {}
-        started: list[list[Any]] = []
-
-        def calls() -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-            for prepare, tasks in waiting.items():
-                if (call := prepare()) is not None:
-                    started.append(tasks)
-                    yield call.function, (call.shared, *call.args), {}
-
-        results = self._parallel(calls())
-        yield from zip(started, results, strict=True)
+        results = self._parallel(prepare().delayed for prepare in waiting)
+        yield from zip(waiting.values(), results, strict=True)
 
 
 class Wave(Here):
@@ -159,10 +155,9 @@ class Submitted(Engine):
         self._ended: SimpleQueue[Any] = SimpleQueue()
 
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
-        if (call := prepare()) is not None:
-            future = self._start(call)
-            self._flying[future] = tasks
-            future.add_done_callback(self._ended.put)
+        future = self._start(prepare())
+        self._flying[future] = tasks
+        future.add_done_callback(self._ended.put)
 
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
         if self._flying:
@@ -191,8 +186,7 @@ class Threads(Submitted):
         return future
 
     def _batch(self, call: Call, pickling: Callable[[], None] | None = None) -> BatchedCalls:
-        calls: list[Any] = [(call.function, (call.shared, *call.args), {})]
-        return BatchedCalls(calls, self._backend.get_nested_backend(), pickling)
+        return BatchedCalls([call.delayed], self._backend.get_nested_backend(), pickling)
 
     def _result(self, future: Any) -> Any:
         return self._backend.retrieve_result_callback(future.result())[0]
@@ -235,13 +229,12 @@ class Loky(Threads):
         """In a process of its own, so that nobody else's batch can break it."""
         executor = self._process()
         try:
-            call = prepare()
-            results = [] if call is None else executor.submit(self._batch(call)).result()
+            (result,) = executor.submit(self._batch(prepare())).result()
         except TerminatedWorkerError:
-            results = [Died(kills=1)]
+            result = Died(kills=1)
         finally:
             executor.shutdown(kill_workers=True)
-        yield from ((tasks, result) for result in results)
+        yield tasks, result
 
     def _process(self) -> ProcessPoolExecutor:
         """A new process, started before it gets a batch: if it dies while it starts, no batch is to

@@ -181,16 +181,12 @@ class _Loop:
                 if level.n_resources < task.amount and lower is not None and lower.stopped:
                     self.known.setdefault(task, lower)
 
-    def call(self, tasks: Sequence[Task]) -> Call | None:
-        """What a worker does for a batch that starts now; None if time is over."""
-        seconds = self._time_left(tasks[0])
-        if seconds <= 0:
-            self.is_over = True
-            return None
+    def call(self, tasks: Sequence[Task]) -> Call:
+        """What a worker does for a batch that starts now: nothing, if no time is left."""
         calls = [self.work.call(task) for task in tasks]
         shared = [self.share(call.func) for call in calls]
         args = [call.args for call in calls]
-        return Call(_evaluate_batch, shared, (self.settings, seconds, args))
+        return Call(_evaluate_batch, shared, (self.settings, self._time_left(tasks[0]), args))
 
     def _time_left(self, task: Task) -> float:
         """The seconds in which a task may start. Those of the first trial always may, so that there
@@ -204,7 +200,7 @@ class _Loop:
         if isinstance(answer, Died):
             self._lost(tasks, answer)
             return
-        # Fewer outcomes than tasks: time was over in the middle of the batch.
+        # Fewer outcomes than tasks: time was over before the end of the batch.
         self.is_over |= len(answer) < len(tasks)
         for task, outcome in zip(tasks, answer, strict=False):
             if isinstance(outcome, Exception):

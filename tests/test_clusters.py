@@ -201,13 +201,6 @@ def test_several_shared_values(made):
     assert list(made.receive()) == [([1], ["A", "B", 3])]
 
 
-def test_time_is_over(made):
-    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
-    made.send([1], lambda: None)
-    assert (made.n_flying, list(made.receive())) == (0, [])
-    assert list(made.alone([1], lambda: None)) == []
-
-
 def test_an_exception_of_a_call(made):
     """It is raised where results are received."""
     made.send([1], ready(fail))

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import joblib
 import pytest
@@ -106,25 +107,20 @@ def test_alone_gives_the_result(made):
     assert made.n_flying == 0
 
 
-def test_time_is_over(made):
-    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
-    made.send(["never"], lambda: None)
-    assert all_of(made) == {}
-    assert alone(made, lambda: None) == []
-    made.send([1], ready(double, 1))
-    assert all_of(made) == {1: [(None, 2)]}
-
-
 @pytest.mark.parametrize("backend", ["sequential", "multiprocessing"])
-def test_a_wave_ends_when_time_does(backend):
-    """Batches of a wave are prepared as they start, so that time may end amid a wave."""
-    calls = [Call(double, [None], (0,)), None, None]
+def test_a_wave_is_prepared_as_it_starts(backend):
+    """No batch of a wave is prepared before it can start: how much time is left may change."""
+    prepared = []
+
+    def prepare():
+        prepared.append(len(prepared))
+        return Call(double, [None], (prepared[-1],))
+
     with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
         for task in range(3):
-            made.send([task], lambda: calls.pop(0))
-        assert len(calls) == 3  # none is prepared before it can start
-        assert all_of(made) == {0: [(None, 0)]}
-    assert calls == []
+            made.send([task], partial(prepare))
+        assert prepared == []
+        assert all_of(made) == {task: [(None, 2 * task)] for task in range(3)}
 
 
 def test_an_exception_of_a_call(made):

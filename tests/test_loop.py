@@ -183,8 +183,7 @@ class Pool:
         return value
 
     def send(self, tasks, prepare):
-        if (call := prepare()) is not None:
-            self.flying.append((tasks, call))
+        self.flying.append((tasks, prepare()))
 
     def receive(self):
         flying, self.flying = self.flying, []
@@ -194,9 +193,8 @@ class Pool:
             yield tasks, broken[0] if broken else answer
 
     def alone(self, tasks, prepare):
-        if (call := prepare()) is not None:
-            self.ran_alone.append([task.candidate for task in tasks])
-            yield tasks, self.answer(call, 1)
+        self.ran_alone.append([task.candidate for task in tasks])
+        yield tasks, self.answer(prepare(), 1)
 
     def answer(self, call, kills):
         try:
