@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 import pytest
 import sklearn
-from helpers import Remember, X, y
+from helpers import ONE_RUNG, Remember, X, y
 from sklearn.base import BaseEstimator
 
 from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
@@ -224,6 +224,17 @@ class Deadly:
             self.left[x] -= 1
             raise Death
         return x
+
+
+def test_equal_candidates_in_flight_run_once(pool):
+    """A candidate that equals one that is on its way waits for that one's scores; the evaluation
+    counts as the first one's."""
+    told, grid = [], [{"a": [1, 2]}, {"a": [2, 1]}]
+    search = SuccessiveHalvingSearchCV(Remember(), grid, cv=2, refit=False, **ONE_RUNG)
+    search.set_params(on_result=told.append).fit(X, y)
+    ran = [event["candidate"] for event in told if event["event"] == "evaluation"]
+    assert ran == [0, 0, 1, 1]
+    assert search.cv_results_["mean_test_score"].tolist() == [0.01, 0.02, 0.02, 0.01]
 
 
 @pytest.mark.parametrize("kills", [0, 1, 4])
