@@ -431,6 +431,16 @@ def test_fit_timeout(n_jobs):
 
 
 @posix
+def test_fit_timeout_with_error_score_raise():
+    """A fit that runs over ends the search, as any error of a fit does then."""
+    search = SuccessiveHalvingSearchCV(
+        Rough(seconds=60.0), {"quality": [0.1]}, cv=2, fit_timeout=0.1, error_score="raise"
+    )
+    with pytest.raises(TimeoutError, match=r"it ran over fit_timeout=0\.1 s"):
+        search.fit(X, y)
+
+
+@posix
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_a_fit_that_does_not_hear_the_alarm():
     """The worker ends itself, the search goes on without that candidate, and says so."""
