@@ -37,18 +37,23 @@ from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
 # BatchedCalls: what joblib gives its backends to run; it sets the backend for calls within calls.
-from joblib.parallel import BatchedCalls, Parallel, parallel_config
+from joblib.parallel import BatchedCalls, Parallel, delayed, parallel_config
 
 
 class Call(NamedTuple):
     """A worker runs ``function(shared, *args)``.
 
-    ``shared`` is a handle from ``Engine.share`` or a list of them; the worker has their values.
+    ``shared`` lists handles from ``Engine.share``; the worker has their values in a list.
     """
 
     function: Callable[..., Any]
-    shared: Any
+    shared: list[Any]
     args: tuple[Any, ...]
+
+    @property
+    def delayed(self) -> Any:
+        """As joblib takes a call."""
+        return delayed(self.function)(self.shared, *self.args)
 
 
 class Died(NamedTuple):
@@ -61,7 +66,7 @@ class Died(NamedTuple):
     kills: int
 
 
-Prepare = Callable[[], Call | None]
+Prepare = Callable[[], Call]
 
 
 class Engine(ABC):
@@ -101,24 +106,21 @@ class Engine(ABC):
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
         """Start a batch: the call that ``prepare`` returns when the batch is about to start.
 
-        Each batch has a ``prepare`` of its own. If it returns None, the batch does not start and
-        never comes back.
+        Each batch has a ``prepare`` of its own.
         """
 
     @abstractmethod
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
-        """The tasks of each batch that has ended, with its result or Died.
+        """The tasks of a batch that has ended, with its result or Died; several where they end
+        together.
 
-        Waits for one batch if any is in flight. An exception of a call is raised here.
+        Waits for a batch if any is in flight. An exception of a call is raised here.
         """
 
-    def alone(self, tasks: list[Any], prepare: Prepare) -> Any:
-        """The result of one batch, or Died; None if ``prepare`` returned None.
-
-        For a batch that may have ended a process, while no other is in flight.
-        """
+    def alone(self, tasks: list[Any], prepare: Prepare) -> Iterator[tuple[list[Any], Any]]:
+        """Send and receive a batch that may have ended a process, while no other is in flight."""
         self.send(tasks, prepare)
-        return next((result for _, result in list(self.receive())), None)
+        return self.receive()
 
     def abort(self) -> None:
         """Stop the batches that are running, where the engine can."""
@@ -133,16 +135,8 @@ class Here(Engine):
 
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
         waiting, self._flying = self._flying, {}
-        started: list[list[Any]] = []
-
-        def calls() -> Iterator[tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-            for prepare, tasks in waiting.items():
-                if (call := prepare()) is not None:
-                    started.append(tasks)
-                    yield call.function, (call.shared, *call.args), {}
-
-        results = self._parallel(calls())
-        yield from zip(started, results, strict=True)
+        results = self._parallel(prepare().delayed for prepare in waiting)
+        yield from zip(waiting.values(), results, strict=True)
 
 
 class Wave(Here):
@@ -161,19 +155,17 @@ class Submitted(Engine):
         self._ended: SimpleQueue[Any] = SimpleQueue()
 
     def send(self, tasks: list[Any], prepare: Prepare) -> None:
-        if (call := prepare()) is not None:
-            future = self._start(call)
-            self._flying[future] = tasks
-            future.add_done_callback(self._ended.put)
+        future = self._start(prepare())
+        self._flying[future] = tasks
+        future.add_done_callback(self._ended.put)
 
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
-        ended = [self._next()] if self._flying else []
-        while not self._ended.empty():
-            ended.append(self._ended.get())
-        for future, tasks in [(future, self._flying.pop(future)) for future in ended]:
-            yield tasks, self._result(future)
+        if self._flying:
+            future = self._next()
+            yield self._flying.pop(future), self._result(future)
 
     def _next(self) -> Any:
+        """Wait for a future that has ended."""
         return self._ended.get()
 
     @abstractmethod
@@ -194,8 +186,7 @@ class Threads(Submitted):
         return future
 
     def _batch(self, call: Call, pickling: Callable[[], None] | None = None) -> BatchedCalls:
-        calls: list[Any] = [(call.function, (call.shared, *call.args), {})]
-        return BatchedCalls(calls, self._backend.get_nested_backend(), pickling)
+        return BatchedCalls([call.delayed], self._backend.get_nested_backend(), pickling)
 
     def _result(self, future: Any) -> Any:
         return self._backend.retrieve_result_callback(future.result())[0]
@@ -234,16 +225,16 @@ class Loky(Threads):
         except (BrokenProcessPool, ShutdownExecutorError):
             return Died(kills=0)
 
-    def alone(self, tasks: list[Any], prepare: Prepare) -> Any:
+    def alone(self, tasks: list[Any], prepare: Prepare) -> Iterator[tuple[list[Any], Any]]:
         """In a process of its own, so that nobody else's batch can break it."""
         executor = self._process()
         try:
-            call = prepare()
-            return None if call is None else executor.submit(self._batch(call)).result()[0]
+            (result,) = executor.submit(self._batch(prepare())).result()
         except TerminatedWorkerError:
-            return Died(kills=1)
+            result = Died(kills=1)
         finally:
             executor.shutdown(kill_workers=True)
+        yield tasks, result
 
     def _process(self) -> ProcessPoolExecutor:
         """A new process, started before it gets a batch: if it dies while it starts, no batch is to
@@ -272,20 +263,21 @@ class Dask(Submitted):
     def share(self, value: Any) -> Any:
         # The value is the result of a dask task and is not scattered: if the workers that hold it
         # are gone, dask runs the task again, but cannot scatter again.
-        return self._future(_same, value)
+        return self._submit(_same, value)
 
     def _start(self, call: Call) -> Any:
         # joblib's dask backend is not used: it looks for results every 10 ms, and never notices
         # that workers died. The arguments are in a partial, since dask searches plain arguments for
         # futures.
-        return self._future(partial(_batch, "dask", None, call.function, call.args), call.shared)
+        batch = partial(_batch, ("dask", None), call.function, call.args)
+        return self._submit(batch, *call.shared)
 
-    def _future(self, function: Callable[..., Any], argument: Any) -> Any:
+    def _submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         import dask
 
         options = {"pure": False, **self._backend.submit_kwargs}
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
-            return self._backend.client.submit(function, argument, **options)
+            return self._backend.client.submit(function, *arguments, **options)
 
     def _next(self) -> Any:
         while True:
@@ -317,16 +309,14 @@ class Ray(Submitted):
         self._ray = ray
         # ray_remote_args: as given to `parallel_config`.
         options = {"max_retries": 0, **(self._backend.ray_remote_args or {})}
-        self._task = ray.remote(**options)(_batch_on_ray)
+        self._task = ray.remote(**options)(_batch)
 
     def share(self, value: Any) -> Any:
         return self._ray.put(value)
 
     def _start(self, call: Call) -> Any:
         nested = self._backend.get_nested_backend()
-        several = isinstance(call.shared, list)
-        handles = call.shared if several else [call.shared]
-        return self._task.remote(nested, call.function, call.args, several, *handles).future()
+        return self._task.remote(nested, call.function, call.args, *call.shared).future()
 
     def _result(self, future: Any) -> Any:
         deaths = self._ray.exceptions
@@ -345,26 +335,16 @@ def _same(value: Any) -> Any:  # a lambda would make dask pickle the value once 
 
 
 def _batch(
-    backend: Any,
-    n_jobs: int | None,
-    function: Callable[..., Any],
-    args: tuple[Any, ...],
-    shared: Any,
-) -> Any:
-    """On a worker of a cluster, which puts the value of ``shared`` in the place of its handle."""
-    with parallel_config(backend=backend, n_jobs=n_jobs):
-        return function(shared, *args)
-
-
-def _batch_on_ray(
     nested: tuple[Any, int | None],
     function: Callable[..., Any],
     args: tuple[Any, ...],
-    several: bool,
     *shared: Any,
 ) -> Any:
-    """The same on ray, which does so for arguments, but not for handles within a list."""
-    return _batch(*nested, function, args, list(shared) if several else shared[0])
+    """On a worker of a cluster, which puts the value of each handle in its place. ``nested`` is the
+    backend for calls within this one, and its ``n_jobs``."""
+    backend, n_jobs = nested
+    with parallel_config(backend=backend, n_jobs=n_jobs):
+        return function(list(shared), *args)
 
 
 # By name: joblib makes dask's class only when it is asked for. All others go in waves.

@@ -29,7 +29,7 @@ from skhalving.unlogged import unlogged
 from skhalving.validation import HoldOut, n_iter, n_trained
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluate:
     """Call it with a task and a configuration to get an outcome.
 

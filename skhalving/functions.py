@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from traceback import format_exc
 from typing import Any
 
@@ -26,7 +27,7 @@ from sklearn.exceptions import FitFailedWarning
 from skhalving import schedule as schedules
 from skhalving import space as spaces
 from skhalving.fingerprint import stable, versions
-from skhalving.loop import Evaluation, Work
+from skhalving.loop import Work
 from skhalving.pace import Pace
 from skhalving.race import Race
 from skhalving.schedule import Schedule
@@ -375,7 +376,7 @@ def hyperband(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Evaluate:
     """One call of the objective, on a worker. A stateful one gets the state that it returned for
     this configuration on the level below."""
@@ -418,8 +419,8 @@ class _Calls(Work):
 
     evaluate: _Evaluate
 
-    def evaluation(self, task: Task) -> Evaluation:
-        return Evaluation(self.evaluate, (self.candidates[task.candidate],))
+    def call(self, task: Task) -> partial[Outcome]:
+        return partial(self.evaluate, task, self.candidates[task.candidate])
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         return self.sign * outcomes[0].scores.get("score", np.nan)

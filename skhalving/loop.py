@@ -16,13 +16,13 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from math import inf
 from traceback import format_exc
-from typing import Any, NamedTuple
+from typing import Any
 
 from sklearn import config_context, get_config
 
@@ -32,17 +32,6 @@ from skhalving.progress import Watcher, Watchers
 from skhalving.race import Race, Trial
 from skhalving.store import Store
 from skhalving.task import Outcome, Task
-
-
-class Evaluation(NamedTuple):
-    """``evaluate(task, *args)`` runs on a worker and returns an outcome.
-
-    Tasks that share data have the same ``evaluate`` object, so that the data travel once where the
-    engine allows it.
-    """
-
-    evaluate: Callable[..., Outcome]
-    args: tuple[Any, ...]
 
 
 @dataclass(kw_only=True)
@@ -102,8 +91,12 @@ class Work(ABC):
         return list(found.values())
 
     @abstractmethod
-    def evaluation(self, task: Task) -> Evaluation:
-        """How to evaluate a task; the same whenever it is asked for."""
+    def call(self, task: Task) -> partial[Outcome]:
+        """What evaluates a task on a worker; the same whenever it is asked for.
+
+        Tasks that share data have the same ``func``, hashed by identity, so that the data travel
+        once where the engine allows it.
+        """
 
     @abstractmethod
     def score(self, outcomes: Sequence[Outcome]) -> float:
@@ -140,21 +133,23 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
         Arguments of ``joblib.Parallel``. One engine serves the whole race; a new one would write X
         and y to shared memory again.
     """
-    race = work.race
-    loop = _Loop(race, work, work.known, Watchers(race.schedule, watchers), pace)
     with engine(**parallel) as workers:
+        watching = Watchers(work.race.schedule, watchers)
+        share = cache(workers.share)
+        loop = _Loop(work.race, work, work.known, watching, pace, share, _Settings())
         while True:
             while workers.n_free > 0 and (tasks := loop.take(workers)):
-                workers.send(tasks, partial(loop.call, tasks, workers))
+                workers.send(tasks, partial(loop.call, tasks))
             if workers.n_flying:
-                for tasks, answer in workers.receive():
-                    loop.receive(tasks, answer)
+                ended = workers.receive()
             elif loop.suspects and not loop.is_over:
-                tasks = loop.suspects[:1]
-                loop.receive(tasks, workers.alone(tasks, partial(loop.call, tasks, workers)))
+                tasks = [next(iter(loop.suspects))]
+                ended = workers.alone(tasks, partial(loop.call, tasks))
             else:
-                loop.watchers.close()
+                watching.close()
                 return not loop.is_over
+            for tasks, answer in ended:
+                loop.receive(tasks, answer)
 
 
 @dataclass
@@ -163,22 +158,22 @@ class _Loop:
 
     Attributes
     ----------
+    share : callable
+        Gives the engine's handle for what many calls have in common.
+
+    settings : _Settings
+        Those of the script's thread, for the workers.
+
     waiting : dict of Task to list of Trial
-        The trials that need the outcome of a task that is not known yet. Watchers are told that it
-        ran for the first of them.
+        The trials that need the outcome of a task that is not known yet, in the order in which they
+        were asked for. Watchers are told that it ran for the first of them.
 
     left : deque of Task
         Not yet sent.
 
-    spared : list of Task
-        Tasks of the first trial; they run even if ``max_time`` is over, so that there is a result.
-        None until a trial was asked for.
-
-    suspects : list of Task
-        Each was in flight when a worker died, and runs again alone.
-
-    strikes : Counter of Task
-        How many processes a task is known to have ended.
+    suspects : Counter of Task
+        Each was in flight when a worker died, and runs again alone; with the number of processes
+        that it is known to have ended.
 
     is_over : bool
         Whether time ran out.
@@ -189,12 +184,11 @@ class _Loop:
     known: dict[Task, Outcome]
     watchers: Watchers
     pace: Pace
+    share: Callable[[Any], Any]
+    settings: _Settings
     waiting: dict[Task, list[Trial]] = field(default_factory=dict)
     left: deque[Task] = field(default_factory=deque)
-    spared: list[Task] | None = None
-    suspects: list[Task] = field(default_factory=list)
-    strikes: Counter[Task] = field(default_factory=Counter)
-    shared: dict[int, tuple[Any, Any]] = field(default_factory=dict)
+    suspects: Counter[Task] = field(default_factory=Counter)
     is_over: bool = False
 
     def take(self, workers: Engine) -> list[Task]:
@@ -202,9 +196,6 @@ class _Loop:
         if self.suspects or self.is_over or not self._fill():
             return []
         first = self.left[0]
-        if self._time_left([first]) <= 0:
-            self.is_over = True
-            return []
         n_tasks = len(self.left) + self.race.n_ready * len(self.work.tasks(self.waiting[first][0]))
         self.pace.n_workers = workers.n_workers
         size = self.pace.batch_size(first.amount, n_tasks, workers.batch_seconds)
@@ -217,10 +208,8 @@ class _Loop:
         """Whether there is a task to run; asks the race until there is, or it has none."""
         while not self.left and (trial := self.race.ask()) is not None:
             tasks = self.work.tasks(trial)
-            self.known.update(self._stopped(tasks))
+            self._take_over(tasks)
             missing = [task for task in tasks if task not in self.known]
-            if self.spared is None:
-                self.spared = [] if self.known else missing
             new = [task for task in missing if task not in self.waiting]
             self.left += new
             for task in missing:
@@ -230,39 +219,34 @@ class _Loop:
                 self._tell(trial)
         return bool(self.left)
 
-    def _stopped(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
-        """What is known of tasks since with a lower amount they stopped early."""
-        amounts = {level.n_resources for level in self.race.schedule.levels}
+    def _take_over(self, tasks: Sequence[Task]) -> None:
+        """Tasks that stopped early with a lower amount would be the same again: note so."""
         for task in tasks:
-            for amount in sorted(a for a in amounts if a < task.amount):
-                outcome = self.known.get(task._replace(amount=amount))
-                if outcome is not None and outcome.stopped and task not in self.known:
-                    yield task, outcome
+            for level in self.race.schedule.levels:
+                lower = self.known.get(task._replace(amount=level.n_resources))
+                if level.n_resources < task.amount and lower is not None and lower.stopped:
+                    self.known.setdefault(task, lower)
 
-    def _time_left(self, tasks: Sequence[Task]) -> float:
-        return inf if self.spared and tasks[0] in self.spared else self.pace.time_left()
+    def call(self, tasks: Sequence[Task]) -> Call:
+        """What a worker does for a batch that starts now: nothing, if no time is left."""
+        calls = [self.work.call(task) for task in tasks]
+        shared = [self.share(call.func) for call in calls]
+        args = [call.args for call in calls]
+        return Call(_evaluate_batch, shared, (self.settings, self._time_left(tasks[0]), args))
 
-    def call(self, tasks: Sequence[Task], workers: Engine) -> Call | None:
-        """What a worker does for a batch that starts now; None if time is over."""
-        seconds = self._time_left(tasks)
-        if seconds <= 0:
-            self.is_over = True
-            return None
-        shared, args = [], []
-        for task in tasks:
-            evaluate, of_task = self.work.evaluation(task)
-            if id(evaluate) not in self.shared:
-                self.shared[id(evaluate)] = evaluate, workers.share(_Shared.here(evaluate))
-            shared.append(self.shared[id(evaluate)][1])
-            args.append((task, *of_task))
-        return Call(_evaluate_batch, shared, (seconds, args))
+    def _time_left(self, task: Task) -> float:
+        """The seconds in which a task may start. Those of the first trial always may, so that there
+        is a result."""
+        if not self.race.scores and next(iter(self.waiting.values()))[0] in self.waiting[task]:
+            return inf
+        return self.pace.time_left()
 
     def receive(self, tasks: Sequence[Task], answer: Any) -> None:
         """Take the outcomes of a batch, or the death of its worker."""
         if isinstance(answer, Died):
             self._lost(tasks, answer)
             return
-        # Fewer outcomes than tasks: time was over in the middle of the batch.
+        # Fewer outcomes than tasks: time was over before the end of the batch.
         self.is_over |= len(answer) < len(tasks)
         for task, outcome in zip(tasks, answer, strict=False):
             if isinstance(outcome, Exception):
@@ -271,8 +255,7 @@ class _Loop:
 
     def _arrived(self, task: Task, outcome: Outcome) -> None:
         """Note an outcome, and tell of the trials that have all of theirs."""
-        if task in self.suspects:
-            self.suspects.remove(task)
+        self.suspects.pop(task, None)
         trials = self.waiting.pop(task)
         self.pace.arrived(task, outcome)
         self.watchers.arrived(trials[0], task, outcome)
@@ -289,54 +272,47 @@ class _Loop:
 
     def _lost(self, tasks: Sequence[Task], died: Died) -> None:
         for task in tasks:
-            self.strikes[task] += died.kills if len(tasks) == 1 else 0
+            self.suspects[task] += died.kills if len(tasks) == 1 else 0
             if self.work.is_late(task):
                 self._arrived(task, self.work.lost(task, "it ran over fit_timeout"))
-            elif self.strikes[task] >= 2:
+            elif self.suspects[task] >= 2:
                 self._arrived(task, self.work.lost(task, "it killed its worker twice"))
-            elif task not in self.suspects:
-                self.suspects.append(task)
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """What a worker needs for many evaluations: the function, and the settings of the script's
-    thread."""
+class _Settings:
+    """The process and its settings where this is made; the filters of warnings are a copy."""
 
-    evaluate: Callable[..., Outcome]
-    parent: int
-    config: dict[str, Any]
-    filters: list[Any]
-
-    @classmethod
-    def here(cls, evaluate: Callable[..., Outcome]) -> _Shared:
-        return cls(evaluate, os.getpid(), get_config(), list(warnings.filters))
+    parent: int = field(default_factory=os.getpid)
+    config: dict[str, Any] = field(default_factory=get_config)
+    filters: list[Any] = field(default_factory=lambda: list(warnings.filters))
 
 
 def _evaluate_batch(
-    shared: Sequence[_Shared], seconds: float, args: Sequence[tuple[Any, ...]]
+    evaluates: Sequence[Callable[..., Outcome]],
+    settings: _Settings,
+    seconds: float,
+    args: Sequence[tuple[Any, ...]],
 ) -> list[Outcome | Exception]:
-    """On a worker: the outcomes of a batch, as far as it gets in so many seconds."""
+    """On a worker: the outcomes of a batch, as far as it gets in so many seconds.
+
+    An exception is returned; if it were raised, the other outcomes would be lost.
+    """
     end = time.monotonic() + seconds
     outcomes: list[Outcome | Exception] = []
-    for one, of_task in zip(shared, args, strict=True):
-        if time.monotonic() > end:
-            break
-        outcomes.append(_evaluate(one, of_task))
-    return outcomes
-
-
-def _evaluate(shared: _Shared, args: tuple[Any, ...]) -> Outcome | Exception:
-    """One evaluation of a batch. An exception is returned; if it were raised, the other outcomes of
-    the batch would be lost."""
-    in_worker = os.getpid() != shared.parent
-    with config_context(**shared.config), warnings.catch_warnings() if in_worker else nullcontext():
+    in_worker = os.getpid() != settings.parent
+    filters = warnings.catch_warnings() if in_worker else nullcontext()
+    with config_context(**settings.config), filters:
         if in_worker:
-            warnings.filters = shared.filters
-        try:
-            return shared.evaluate(*args)
-        except Exception as error:
-            if in_worker:
-                # The traceback does not survive the way between processes; a note does.
-                error.add_note(f"On a worker:\n{format_exc()}")
-            return error
+            warnings.filters = settings.filters
+        for evaluate, of_task in zip(evaluates, args, strict=True):
+            if time.monotonic() > end:
+                break
+            try:
+                outcomes.append(evaluate(*of_task))
+            except Exception as error:
+                if in_worker:
+                    # The traceback does not survive the way between processes; a note does.
+                    error.add_note(f"On a worker:\n{format_exc()}")
+                outcomes.append(error)
+    return outcomes

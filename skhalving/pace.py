@@ -30,10 +30,9 @@ def seconds_of(max_time: Any) -> float:
     """
     if max_time is None:
         return inf
-    limit = max_time
-    if isinstance(limit, np.timedelta64):
-        limit = limit.astype("timedelta64[us]").item()
-    seconds = limit.total_seconds() if isinstance(limit, timedelta) else limit
+    seconds = max_time
+    if isinstance(max_time, timedelta | np.timedelta64):
+        seconds = np.timedelta64(max_time) / np.timedelta64(1, "s")
     if not seconds > 0:
         raise ValueError(f"max_time={max_time!r} must be above 0 seconds, or None")
     return float(seconds)
@@ -85,8 +84,6 @@ class Pace:
     def time_left(self) -> float:
         """Seconds until the deadline, less those kept back for the refit; evaluations start while
         it is positive."""
-        if self._max_seconds == inf:
-            return inf
         amount = max(self._slowest, default=1)
         refit = self._slowest.get(amount, 0.0) * self.refit_amount / amount
         return self._max_seconds - self.elapsed() - refit

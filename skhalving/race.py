@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import heappop, heappush
+from itertools import count
 from math import isnan
 from typing import NamedTuple
 
@@ -61,12 +62,11 @@ class Race:
         self._ready: list[tuple[int, float, Trial]] = []
         self._costs: dict[int, float] = {}
         self._told: dict[tuple[int, int], dict[int, float]] = {}  # by level and bracket
-        n_levels, number = len(schedule.levels), 0
+        numbers = count()
         for b, bracket in enumerate(schedule):
-            n = bracket.rungs[0].n_candidates
-            for candidate in range(number, number + n):
-                self._enter(Trial(n_levels - len(bracket.rungs), b, candidate))
-            number += n
+            lowest = len(schedule.levels) - len(bracket.rungs)
+            for _ in range(bracket.rungs[0].n_candidates):
+                self._enter(Trial(lowest, b, next(numbers)))
 
     def _enter(self, trial: Trial) -> None:
         urgency = -1 if trial.bracket == self._first else trial.level

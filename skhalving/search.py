@@ -20,7 +20,7 @@ from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from difflib import get_close_matches
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -37,7 +37,7 @@ from skhalving import space as spaces
 from skhalving.evaluate import Evaluate
 from skhalving.families import FAMILIES, find
 from skhalving.fingerprint import stable, versions
-from skhalving.loop import Evaluation, Work
+from skhalving.loop import Work
 from skhalving.pace import Pace
 from skhalving.pipelines import innermost, owner
 from skhalving.progress import SklearnCallbacks
@@ -631,7 +631,7 @@ class _SearchWork(Work):
     error_score: Any
     parts: dict[tuple[int, int], Evaluate] = field(default_factory=dict)
 
-    def evaluation(self, task: Task) -> Evaluation:
+    def call(self, task: Task) -> partial[Outcome]:
         key = task.fold, task.amount
         if key not in self.parts:
             self.parts[key] = self.evaluate.part(*key)
@@ -640,7 +640,7 @@ class _SearchWork(Work):
             "candidate_progress": (task.candidate, len(self.candidates)),
             **self.callbacks.leaf(task),
         }
-        return Evaluation(self.parts[key], (self.candidates[task.candidate], progress))
+        return partial(self.parts[key], task, self.candidates[task.candidate], progress)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         named = next((o.scores for o in outcomes if o.scores), None)

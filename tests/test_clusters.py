@@ -141,7 +141,7 @@ class Counted:
 
 
 def shout(shared, *args):
-    return [shared.upper(), *args]
+    return [*(value.upper() for value in shared), *args]
 
 
 def leave(shared):
@@ -153,7 +153,7 @@ def own_pid(shared):
 
 
 def fail(shared):
-    raise ZeroDivisionError(shared)
+    raise ZeroDivisionError(*shared)
 
 
 def wait_for(shared, path):
@@ -164,9 +164,9 @@ def wait_for(shared, path):
     return path
 
 
-def ready(function, *args, shared="shared"):
+def ready(function, *args, shared=("shared",)):
     """What prepares a call that is known beforehand."""
-    return lambda: Call(function, shared, args)
+    return lambda: Call(function, list(shared), args)
 
 
 def all_of(made):
@@ -188,28 +188,17 @@ def test_batches_come_back_with_their_results(made):
     """Every batch once, with its own result; what is shared travels once, not with every batch."""
     before, shared = Counted.sent, made.share(Counted())
     for task in range(10):
-        made.send([task], ready(shout, task, shared=shared))
+        made.send([task], ready(shout, task, shared=[shared]))
     assert made.n_flying == 10
     assert all_of(made) == {task: ["HERE", task] for task in range(10)}
     assert Counted.sent <= before + 2
-    assert made.alone([1], ready(shout, 1)) == ["SHARED", 1]
-
-
-def listed(shared, *args):
-    return [*shared, *args]
+    assert list(made.alone([1], ready(shout, 1))) == [([1], ["SHARED", 1])]
 
 
 def test_several_shared_values(made):
-    """A list of handles arrives as the list of their values, in order."""
-    made.send([1], ready(listed, 3, shared=[made.share("a"), made.share("b")]))
-    assert list(made.receive()) == [([1], ["a", "b", 3])]
-
-
-def test_time_is_over(made):
-    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
-    made.send([1], lambda: None)
-    assert (made.n_flying, list(made.receive())) == (0, [])
-    assert made.alone([1], lambda: None) is None
+    """The values of handles arrive in their order."""
+    made.send([1], ready(shout, 3, shared=[made.share("a"), made.share("b")]))
+    assert list(made.receive()) == [([1], ["A", "B", 3])]
 
 
 def test_an_exception_of_a_call(made):
@@ -240,8 +229,8 @@ def test_a_batch_that_ends_its_worker(made, backend, tmp_path):
     assert list(made.receive()) == [(["deadly"], Died(kills))]
     end.touch()
     assert set(all_of(made).values()) <= {str(end)}
-    assert made.alone(["deadly"], ready(leave)) == Died(kills)
-    assert made.alone(["innocent"], ready(shout)) == ["SHARED"]
+    assert list(made.alone(["deadly"], ready(leave))) == [(["deadly"], Died(kills))]
+    assert list(made.alone(["innocent"], ready(shout))) == [(["innocent"], ["SHARED"])]
 
 
 def test_ray_stops_what_is_running(ray_backend, tmp_path):
@@ -278,10 +267,10 @@ def test_dask_makes_again_what_was_shared():
         engine() as made,
     ):
         shared = made.share(Counted())
-        made.send([1], ready(shout, shared=shared))
+        made.send([1], ready(shout, shared=[shared]))
         assert list(made.receive()) == [([1], ["HERE"])]
         client.restart_workers(list(client.ncores()))
-        made.send([2], ready(shout, shared=shared))
+        made.send([2], ready(shout, shared=[shared]))
         assert list(made.receive()) == [([2], ["HERE"])]
 
 

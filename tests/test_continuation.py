@@ -19,6 +19,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import SGDClassifier
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
@@ -235,6 +236,17 @@ def test_fit_parameters_reach_the_last_step():
     assert columns(going_on) != columns(from_scratch_and_continued(*arguments)[0])
 
 
+@pytest.mark.parametrize(("how", "goes_on"), [("auto", False), (True, True), (False, False)])
+def test_what_is_not_exact_goes_on_only_if_it_shall(how, goes_on):
+    """Epochs of SGD one by one are not what one fit of as many gives."""
+    search = SuccessiveHalvingSearchCV(
+        SGDClassifier(tol=None, random_state=0), {"alpha": list(np.logspace(-5, 0, 9))}
+    )
+    search.set_params(resource="max_iter", max_resources=9, continue_training=how)
+    search.set_params(cv=2, refit=False).fit(X, y)
+    assert search.all_cv_results_["continued"].any() == goes_on
+
+
 @pytest.mark.parametrize("backend", ["loky", "threading"])
 def test_the_same_on_every_backend(backend):
     """Models are found by whichever worker goes on with them."""
@@ -391,18 +403,42 @@ def test_a_model_that_cannot_be_pickled_starts_from_scratch(counting):
         assert not search.all_cv_results_["continued"].any()
 
 
-def test_a_failed_rung_keeps_no_model(counting):
-    """What failed is tried from scratch when it is promoted for want of others."""
+class FailsWhenLow(Counting):
+    """Trains, and then fails if that was not enough."""
+
+    def train(self, X, y, n_steps):
+        super().train(X, y, n_steps)
+        if self.quality == 0.1 and self.trained_ < 81:
+            raise ValueError("too low")
+
+
+def test_what_failed_is_trained_from_scratch(counting):
+    """A candidate that failed may be promoted, with a good ``error_score``; its half trained model
+    is not gone on from."""
     search = SuccessiveHalvingSearchCV(
-        Counting(),
-        {"quality": [0.1, 0.2, 0.3], "fails": [False, True, True]},
-        resource="n_steps",
-        cv=2,
-        random_state=0,
+        FailsWhenLow(), {"quality": [0.1, 0.2, 0.3]}, resource="n_steps", min_resources=27, cv=2
     )
-    with pytest.warns(Warning, match="fits failed|non-finite"):
+    search.set_params(folds="all", schedule="published", error_score=1.0, refit=False)
+    with pytest.warns(FitFailedWarning, match="too low"):
         search.fit(X, y)
-    assert search.best_params_["fails"] is False
+    assert search.cv_results_["param_quality"].tolist() == [0.1]
+    assert not search.cv_results_["continued"].any()
+
+
+def test_nobody_goes_on_from_the_top(counting, monkeypatch):
+    """Models of the highest level are not kept."""
+    amounts, keep = set(), Store.keep
+
+    def remember(store, task, model):
+        amounts.add(task.amount)
+        return keep(store, task, model)
+
+    monkeypatch.setattr(Store, "keep", remember)
+    space = {"quality": list(np.linspace(0, 1, 9))}
+    search = SuccessiveHalvingSearchCV(Counting(), space, resource="n_steps", min_resources=27)
+    search.set_params(folds="all", cv=2, refit=False).fit(X, y)
+    assert search.n_resources_ == [27, 81]
+    assert amounts == {27}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import joblib
 import pytest
@@ -21,7 +22,7 @@ KINDS = {"sequential": Here, "threading": Threads, "loky": Loky, "multiprocessin
 
 
 def double(shared, *values):
-    return [(shared, 2 * value) for value in values]
+    return [(shared[0], 2 * value) for value in values]
 
 
 def leave(shared):
@@ -29,7 +30,7 @@ def leave(shared):
 
 
 def fail(shared):
-    raise ZeroDivisionError(shared)
+    raise ZeroDivisionError(*shared)
 
 
 def wait_for(shared, path, running=None):
@@ -45,7 +46,12 @@ def wait_for(shared, path, running=None):
 
 def ready(function, *args, shared=None):
     """What prepares a call that is known beforehand."""
-    return lambda: Call(function, shared, args)
+    return lambda: Call(function, [shared], args)
+
+
+def alone(made, prepare):
+    """What a batch that runs alone comes back with, if it starts."""
+    return [result for _, result in made.alone(["suspect"], prepare)]
 
 
 def all_of(made):
@@ -97,29 +103,24 @@ def test_batches_come_back_with_their_results(made):
 
 def test_alone_gives_the_result(made):
     """A batch on its own has the result that it has among others."""
-    assert made.alone([1], ready(double, 1)) == [(None, 2)]
+    assert list(made.alone([1], ready(double, 1))) == [([1], [(None, 2)])]
     assert made.n_flying == 0
 
 
-def test_time_is_over(made):
-    """A batch whose ``prepare`` answers None never comes back, and is not counted as in flight."""
-    made.send(["never"], lambda: None)
-    assert all_of(made) == {}
-    assert made.alone(["never"], lambda: None) is None
-    made.send([1], ready(double, 1))
-    assert all_of(made) == {1: [(None, 2)]}
-
-
 @pytest.mark.parametrize("backend", ["sequential", "multiprocessing"])
-def test_a_wave_ends_when_time_does(backend):
-    """Batches of a wave are prepared as they start, so that time may end amid a wave."""
-    calls = [Call(double, None, (0,)), None, None]
+def test_a_wave_is_prepared_as_it_starts(backend):
+    """No batch of a wave is prepared before it can start: how much time is left may change."""
+    prepared = []
+
+    def prepare():
+        prepared.append(len(prepared))
+        return Call(double, [None], (prepared[-1],))
+
     with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
         for task in range(3):
-            made.send([task], lambda: calls.pop(0))
-        assert len(calls) == 3  # none is prepared before it can start
-        assert all_of(made) == {0: [(None, 0)]}
-    assert calls == []
+            made.send([task], partial(prepare))
+        assert prepared == []
+        assert all_of(made) == {task: [(None, 2 * task)] for task in range(3)}
 
 
 def test_an_exception_of_a_call(made):
@@ -155,9 +156,9 @@ def test_a_broken_pool(loky, tmp_path):
 
 def test_alone_the_culprit_is_known(loky):
     """A batch that runs alone and ends its process has ended one, every time."""
-    assert loky.alone(["deadly"], ready(leave)) == Died(1)
-    assert loky.alone(["deadly"], ready(leave)) == Died(1)
-    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+    assert alone(loky, ready(leave)) == [Died(1)]
+    assert alone(loky, ready(leave)) == [Died(1)]
+    assert alone(loky, ready(double, 1)) == [[(None, 2)]]
 
 
 def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
@@ -166,7 +167,7 @@ def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
     loky.send(["other"], ready(wait_for, end, runs))
     wait_for(None, runs)
     with engine(n_jobs=2) as made:
-        assert made.alone(["deadly"], ready(leave)) == Died(1)
+        assert alone(made, ready(leave)) == [Died(1)]
     pathlib.Path(end).touch()
     assert all_of(loky) == {"other": end}
 
@@ -184,7 +185,7 @@ def test_what_runs_alone_is_not_harmed_by_the_pool(loky, tmp_path):
 
     with ThreadPoolExecutor(1) as threads:
         broken = threads.submit(other)
-        assert loky.alone(["suspect"], ready(wait_for, end, runs)) == end
+        assert alone(loky, ready(wait_for, end, runs)) == [end]
         broken.result()
 
 
@@ -222,12 +223,12 @@ def test_a_process_that_ends_while_starting(loky, monkeypatch):
             return super().submit(function, *args)
 
     monkeypatch.setattr("skhalving.engines.ProcessPoolExecutor", Shot)
-    assert loky.alone(["innocent"], ready(double, 1)) == [(None, 2)]
+    assert alone(loky, ready(double, 1)) == [[(None, 2)]]
     assert left == [0]
     left[0] = 5
     monkeypatch.setattr(Loky, "tries", 2)
     with pytest.raises(BrokenProcessPool):
-        loky.alone(["innocent"], ready(double, 1))
+        alone(loky, ready(double, 1))
 
 
 class Unreadable:
@@ -240,7 +241,7 @@ class Unreadable:
 def test_what_no_worker_can_read(loky):
     """An error that says so, once the batch runs alone: no process died."""
     with pytest.raises(BrokenProcessPool, match="un-serialize"):
-        loky.alone([1], ready(double, shared=Unreadable()))
+        alone(loky, ready(double, shared=Unreadable()))
 
 
 def test_an_error_stops_what_is_running(tmp_path):
@@ -289,7 +290,7 @@ with (
 ):
     call = ready(pid_of, folder + "/never", folder + "/runs")
     if alone == "alone":
-        made.alone([1], call)
+        list(made.alone([1], call))
     made.send([1], call)
     list(made.receive())
 """

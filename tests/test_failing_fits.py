@@ -20,7 +20,7 @@ from helpers import (
     y,
 )
 from numpy.testing import assert_array_equal
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
@@ -175,3 +175,31 @@ def test_a_scorer_that_fails_costs_its_candidate():
     assert search.best_params_ == {"a": 15}
     lost = search.all_cv_results_["param_a"] == 16
     assert_array_equal(np.isnan(search.all_cv_results_["mean_test_score"]), lost)
+
+
+class NeverDone(Remember):
+    """Has not converged, however many steps it may take."""
+
+    def __init__(self, a=0, max_iter=9):
+        super().__init__(a)
+        self.max_iter = max_iter
+
+    def fit(self, X, y):
+        warnings.warn(f"{self.max_iter} steps", ConvergenceWarning, stacklevel=1)
+        return super().fit(X, y)
+
+
+@pytest.mark.parametrize("resource", ["max_iter", "n_samples"])
+def test_training_that_is_cut_short_says_nothing(resource):
+    """On the rungs that give fewer iterations than the last, that a fit has not converged is no
+    news. Everywhere else the estimator's warning is heard."""
+    search = hyperband(NeverDone(), resource=resource, min_resources="auto", refit=False)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        search.fit(X, y)
+    plan = search.schedule_
+    heard = [i for i, level in enumerate(plan.levels) if level.n_resources == 9]
+    if resource == "n_samples":
+        heard = range(len(plan.levels))
+    assert 0 < len(caught) == sum(plan.fits_at(level) for level in heard)
+    assert {str(warning.message) for warning in caught} == {"9 steps"}

@@ -340,6 +340,25 @@ def test_one_candidate_is_always_evaluated(n_jobs):
     assert search.predict(X).shape == (90,)
 
 
+def test_what_is_known_counts_as_the_first_candidate(tmp_path):
+    """A search that is resumed without time to go on ends the candidate that was begun, if none is
+    whole; and runs nothing if one is."""
+    search = SuccessiveHalvingSearchCV(
+        Rough(), {"quality": [0.1, 0.2]}, cv=3, journal=tmp_path / "journal", **ONE_RUNG
+    )
+
+    def stop(event):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.set_params(on_result=stop).fit(X, y)
+    search.set_params(on_result=None, max_time=1e-6)
+    for n_fits in (2, 0):
+        with pytest.warns(UserWarning, match="max_time=1e-06 was reached: 1 of 2 trials"):
+            search.fit(X, y)
+        assert search.n_fits_ == n_fits
+
+
 LIMITED = """
 import warnings
 import numpy as np
@@ -399,6 +418,16 @@ def test_time_enough_says_nothing(recwarn):
     """A limit that is not reached changes nothing."""
     SuccessiveHalvingSearchCV(Rough(), {"quality": [0.1, 0.2]}, cv=2, max_time=60).fit(X, y)
     assert not recwarn.list
+
+
+@posix
+def test_fit_timeout_with_error_score_raise():
+    """A fit that runs over ends the search, as any error of a fit does then."""
+    search = SuccessiveHalvingSearchCV(
+        Rough(seconds=60.0), {"quality": [0.1]}, cv=2, fit_timeout=0.1, error_score="raise"
+    )
+    with pytest.raises(TimeoutError, match=r"it ran over fit_timeout=0\.1 s"):
+        search.fit(X, y)
 
 
 @posix

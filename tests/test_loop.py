@@ -3,15 +3,19 @@
 import threading
 import time
 import warnings
-from types import SimpleNamespace
+from collections import Counter
+from contextlib import nullcontext
 
 import joblib
 import numpy as np
 import pytest
 import sklearn
+from helpers import ONE_RUNG, Remember, X, y
 from sklearn.base import BaseEstimator
 
-from skhalving import SuccessiveHalvingSearchCV, functions, hyperband, successive_halving
+from skhalving import SuccessiveHalvingSearchCV, hyperband, successive_halving
+from skhalving.engines import Died
+from skhalving.pace import Pace
 
 KINDS = ["sequential", "threading", "loky", "multiprocessing"]
 
@@ -69,18 +73,43 @@ def test_as_many_as_there_are_workers(n_jobs):
     assert counts["most"] == n_jobs
 
 
-def test_the_longest_first(monkeypatch):
+@pytest.fixture
+def take(monkeypatch):
+    """Call it to have so many seconds pass, by every clock."""
+    passed = [0.0]
+    for name in ("time", "perf_counter", "monotonic"):
+        right = getattr(time, name)
+        monkeypatch.setattr(time, name, lambda right=right: right() + sum(passed))
+    return passed.append
+
+
+def test_the_longest_first(take):
     """What cost the most on the last rung is the first to run on the next."""
-    began, now = [], [0]
-    monkeypatch.setattr(functions, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    began = []
 
     def objective(configuration, resource):
         began.append((resource, configuration))
-        now[0] += configuration
+        take(100 * configuration)
         return configuration
 
     successive_halving(objective, range(9), max_resources=9, maximize=True)
     assert [c for resource, c in began if resource == 3] == [8, 7, 6]
+
+
+def test_scoring_is_part_of_what_an_evaluation_costs(take):
+    """The longest first, whether it is the fit or the scorer that takes long."""
+
+    def scorer(estimator, X, y):
+        take(100 * estimator.a)
+        return estimator.a
+
+    split = [(np.arange(60), np.arange(60, 120))]
+    options = {"schedule": "published", "min_resources": 30, "cv": split, "refit": False}
+    search = SuccessiveHalvingSearchCV(Remember(), {"a": list(range(9))}, scoring=scorer, **options)
+    events = []
+    search.set_params(on_result=events.append).fit(X, y)
+    ran = [event for event in events if event["event"] == "evaluation"]
+    assert [event["params"]["a"] for event in ran if event["level"] == 1] == [8, 7, 6]
 
 
 class Settings(BaseEstimator):
@@ -129,3 +158,152 @@ def test_short_tasks_go_in_batches():
         successive_halving(objective, range(100), max_resources=1, n_jobs=2, on_result=tell)
     assert len(began) == 100
     assert len(set(began)) < 30
+
+
+class Death(BaseException):
+    """The process of a batch ends."""
+
+
+class Pool:
+    """An engine whose workers are acted in this process: when the process of one batch ends, the
+    others that are in flight are lost with it. Notes which batches ran alone."""
+
+    batch_seconds = 1.0
+    n_workers = 3
+
+    def __init__(self, kills):
+        self.kills, self.flying, self.ran_alone = kills, [], []
+
+    @property
+    def n_flying(self):
+        return len(self.flying)
+
+    @property
+    def n_free(self):
+        return self.n_workers - self.n_flying
+
+    def share(self, value):
+        return value
+
+    def send(self, tasks, prepare):
+        self.flying.append((tasks, prepare()))
+
+    def receive(self):
+        flying, self.flying = self.flying, []
+        answers = [self.answer(call, self.kills) for _, call in flying]
+        broken = [answer for answer in answers if isinstance(answer, Died)]
+        for (tasks, _), answer in zip(flying, answers, strict=True):
+            yield tasks, broken[0] if broken else answer
+
+    def alone(self, tasks, prepare):
+        self.ran_alone.append([task.candidate for task in tasks])
+        yield tasks, self.answer(prepare(), 1)
+
+    def answer(self, call, kills):
+        try:
+            return call.function(call.shared, *call.args)
+        except Death:
+            return Died(kills)
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """A pool in place of joblib's, with batches of two."""
+    pool = Pool(0)
+    monkeypatch.setattr("skhalving.loop.engine", lambda **options: nullcontext(pool))
+    monkeypatch.setattr(Pace, "batch_size", lambda *args: 2)
+    return pool
+
+
+class Deadly:
+    """An objective that ends its process as often as ``left`` says of a configuration."""
+
+    def __init__(self, **left):
+        self.left, self.began = Counter({int(name[1:]): n for name, n in left.items()}), []
+
+    def __call__(self, x, resource):
+        self.began.append(x)
+        if self.left[x]:
+            self.left[x] -= 1
+            raise Death
+        return x
+
+
+def test_equal_candidates_in_flight_run_once(pool):
+    """A candidate that equals one that is on its way waits for that one's scores; the evaluation
+    counts as the first one's."""
+    told, grid = [], [{"a": [1, 2]}, {"a": [2, 1]}]
+    search = SuccessiveHalvingSearchCV(Remember(), grid, cv=2, refit=False, **ONE_RUNG)
+    search.set_params(on_result=told.append).fit(X, y)
+    ran = [event["candidate"] for event in told if event["event"] == "evaluation"]
+    assert ran == [0, 0, 1, 1]
+    assert search.cv_results_["mean_test_score"].tolist() == [0.01, 0.02, 0.02, 0.01]
+
+
+@pytest.mark.parametrize("kills", [0, 1, 4])
+def test_what_was_in_flight_runs_again_alone(pool, kills):
+    """When a process ends, every task that was in flight runs again, one at a time, before anything
+    else does. None has failed, however many processes its batch has ended: who did it is not known
+    of several."""
+    pool.kills, objective = kills, Deadly(_1=1)
+    result = successive_halving(objective, range(8), max_resources=1, maximize=True)
+    assert result.best_configuration == 7
+    assert sorted(result.history["score"]) == list(range(8))
+    assert sorted(pool.ran_alone) == [[0], [1], [2], [3], [4], [5]]
+    assert objective.began[-2:] == [6, 7]
+    assert Counter(objective.began)[6] == Counter(objective.began)[7] == 1
+
+
+def test_one_process_may_be_chance(pool):
+    """What has ended a process alone gets one more; what ends two has failed, and nothing else."""
+    objective = Deadly(_1=2, _2=3)
+    with pytest.warns(match="1 of 8 evaluations failed; .*\n.*killed its worker twice"):
+        result = successive_halving(objective, range(8), max_resources=1)
+    scores = result.history["score"]
+    assert np.isnan(scores).tolist() == [x == 2 for x in range(8)]
+    assert objective.began.count(2) == 3
+
+
+def test_an_error_costs_no_other_task_of_its_batch(pool):
+    """What ended before, in the same batch too, is known when the error ends the search."""
+    told = []
+
+    def objective(x, resource):
+        return "no number" if x == 3 else x
+
+    with pytest.raises(TypeError, match="no number"):
+        successive_halving(objective, range(6), max_resources=1, on_result=told.append)
+    assert [event["candidate"] for event in told] == [0, 1, 2]
+
+
+def test_time_ends_amid_a_batch(pool, take):
+    """A worker starts no evaluation after the time that its batch was given; that time was over is
+    not forgotten when a batch that had more of it comes back later."""
+    began = []
+
+    def objective(x, resource):
+        began.append(x)
+        if x == 2:
+            take(1000)
+        return x
+
+    with pytest.warns(match="max_time=600 was reached: 1 of 6 trials"):
+        result = successive_halving(objective, range(6), max_resources=1, max_time=600)
+    assert began == result.history["candidate"].tolist() == [0, 1, 2, 4, 5]
+
+
+def test_time_ends_before_a_suspect_has_run_again(pool, take):
+    """Nothing starts after that, neither a suspect nor a batch; what is known stands."""
+    began = []
+
+    def objective(x, resource):
+        began.append(x)
+        if x == 8:
+            take(1000)
+            raise Death
+        return x
+
+    with pytest.warns(match="max_time=600 was reached: 6 of 12 trials"):
+        result = successive_halving(objective, range(12), max_resources=1, max_time=600)
+    assert began == [*range(9), 10, 11]
+    assert result.history["candidate"].tolist() == list(range(6))

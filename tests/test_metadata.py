@@ -57,6 +57,17 @@ def test_fit_parameters_are_cut_with_the_rows(search, routed):
         assert fit["constant"] == "blue"
 
 
+def test_fit_parameters_of_a_level_with_few_rows():
+    """Workers are sent a level's rows alone where these are few, with what belongs to them."""
+    split = [(np.arange(100), np.arange(100, N))]
+    search = hyperband(cv=split, min_resources=13, refit=False).fit(X, y, sample_weight=WEIGHT)
+    few = [fit for fit in Remember.fits if len(fit["y"]) < 13]
+    assert len(few) == search.schedule_.fits_at(0)
+    for fit in few:
+        assert_array_equal(fit["weight"], WEIGHT[rows(fit["X"])])
+    assert np.isfinite(search.all_cv_results_["mean_test_score"]).all()
+
+
 @pytest.mark.parametrize("routed", [False, True])
 def test_scorers_receive_sample_weight_as_in_gridsearchcv(routed):
     """A scorer gets ``sample_weight`` when GridSearchCV's of this scikit-learn does, cut with the
