@@ -174,7 +174,7 @@ def successive_halving(
         Evaluations at a time, through joblib. The result is the same for every value.
 
     verbose : int, default=0
-        Above 0, print a line a level.
+        Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable, default=None
         Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
@@ -320,7 +320,7 @@ def hyperband(
         Seeds the draws of configurations. An int gives the same ones every time.
 
     verbose : int, default=0
-        Above 0, print a line a level.
+        Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable, default=None
         Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
@@ -496,9 +496,7 @@ def _search(
             watchers.append(recorder := Recorder(book, configurations, numbers))
             known = recorder.known
         # Last: what on_result raises costs nobody what they know.
-        watchers.append(
-            Reporter(race, pace, configurations, "resource", min(verbose, 1), on_result, sign)
-        )
+        watchers.append(Reporter(race, pace, configurations, "resource", verbose, on_result, sign))
         try:
             whole = run(race, work, known, watchers, pace, n_jobs=n_jobs)
         except KeyboardInterrupt as stop:
