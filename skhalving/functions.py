@@ -173,7 +173,7 @@ def successive_halving(
         Evaluations at a time, through joblib. The result is the same for every value.
 
     verbose : int, default=0
-        Above 0, print a line a level.
+        Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable, default=None
         Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
@@ -312,7 +312,7 @@ def hyperband(
         Seeds the draws of configurations. An int gives the same ones every time.
 
     verbose : int, default=0
-        Above 0, print a line a level.
+        Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable, default=None
         Called with a dict as soon as anything is known, as for :class:`HyperbandSearchCV`;
@@ -475,7 +475,7 @@ def _search(
             evaluate=_Evaluate(objective, stateful, plan.levels[-1].n_resources, store),
         )
         try:
-            conduct(work, book, pace, verbose=min(verbose, 1), on_result=on_result, n_jobs=n_jobs)
+            conduct(work, book, pace, verbose=verbose, on_result=on_result, n_jobs=n_jobs)
         except KeyboardInterrupt as stop:
             stop.partial = _result(work)  # type: ignore[attr-defined]
             raise

@@ -192,7 +192,9 @@ def say_level(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
 def say_evaluation(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
     """Print a line for each evaluation."""
     if told["event"] == "evaluation":
-        params = ", ".join(f"{name}={value}" for name, value in told["params"].items())
+        params = told["params"]
+        if isinstance(params, dict):
+            params = ", ".join(f"{name}={value}" for name, value in params.items())
         scores = ", ".join(f"{name}={score:.4g}" for name, score in told["scores"].items())
         print(
             f"bracket {told['bracket']}, level {told['level'] + 1} of {n_levels}, "

@@ -148,6 +148,16 @@ def test_successive_halving_takes_it_too():
         HyperbandSearchCV(SVC(), SPACE, on_result=3).fit(X, Y)
 
 
+def test_plain_functions_print_evaluations_too(capsys):
+    """``verbose=2``, whatever a configuration is."""
+    successive_halving(lambda x, r: x, range(3), max_resources=3, verbose=2)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("bracket")]
+    assert [line.partition("; score")[0] for line in lines] == [
+        *(f"bracket 0, level 1 of 2, resource=1, fold 0: {x}" for x in range(3)),
+        "bracket 0, level 2 of 2, resource=3, fold 0: 0",
+    ]
+
+
 def test_the_end_is_told_when_time_is_over():
     """With the highest level that has a score, which is not the top."""
     told = []
