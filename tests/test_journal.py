@@ -6,11 +6,12 @@ import math
 import os
 import random
 import runpy
+import signal
 import subprocess
 import sys
 import time
 import tracemalloc
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from itertools import product
 from pathlib import Path
@@ -837,7 +838,9 @@ def test_killed_and_started_again(tmp_path):
         while not path.exists() or path.read_bytes().count(b"\n") < 20:
             assert process.poll() is None
             time.sleep(0.01)
-        process.kill()  # its workers notice by themselves
+        process.kill()  # the script alone, as an out-of-memory killer would
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # loky's workers may outlive it
     with kill["start"](path) as process:
         (result,) = kill["results_of"](process)
     assert result == kill["search"](None, n_jobs=1)
