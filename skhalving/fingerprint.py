@@ -95,6 +95,10 @@ class _Reading:
             return "{" + ", ".join(sorted(texts)) + "}"
         if isinstance(value, (type, FunctionType, ModuleType)) and (name := self._name(value)):
             return name
+        if not isinstance(value, type) and hasattr(value, "rvs") and hasattr(value, "dist"):
+            of = type(value.dist)
+            name = value.dist.name if _is_installed(of.__module__) else self.text(of)
+            return f"{name}({self.text(value.args)}, {self.text(value.kwds)})"
         if id(value) in self.met:
             return f"#{self.met[id(value)][0]}"
         self.met[id(value)] = len(self.met), value
@@ -139,9 +143,6 @@ def _parts(value: Any) -> Any:
         return value.__bases__, _members(value)
     if isinstance(value, ModuleType):
         return value.__name__
-    if hasattr(value, "rvs") and hasattr(value, "dist"):
-        of = type(value.dist)
-        return value.dist.name if _is_installed(of.__module__) else of, value.args, value.kwds
     if hasattr(value, "get_params"):
         return value.get_params(deep=False)
     for names in _HOLDERS:
