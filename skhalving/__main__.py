@@ -20,8 +20,10 @@ CLEAR = "\033[2J\033[H"  # the screen, and back to its corner
 
 def table(path: str, metric: str | None = None) -> str:
     """A line for each level, the best so far, and what is left."""
-    trials, header = Trials.of_journal(path, metric), read(path)[0]
-    assert header is not None  # there are trials
+    header, records = read(path)
+    if header is None or next(records, None) is None:
+        return f"{path}: no evaluation has finished yet"
+    trials = Trials.of_journal(path, metric)
     better: Any = np.fmax if trials.maximize else np.fmin
     lines = [
         f"level  {trials.resource_name:>14}  folds  candidates  failed     seconds        best"

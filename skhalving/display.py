@@ -66,7 +66,7 @@ class HalvingDisplay:
     >>> search = HyperbandSearchCV(SVC(), space, random_state=0).fit(X, y)
     >>> display = HalvingDisplay.from_estimator(search)
     >>> display.ax_.get_ylabel()
-    'score'
+    'accuracy'
     """
 
     trials: Trials

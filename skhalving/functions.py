@@ -164,7 +164,7 @@ def successive_halving(
     journal : path-like, default=None
         A file that each evaluation is written to. Run again with the same file, the same search
         goes on from there. States are not in it: what is promoted after that starts from scratch,
-        with a state of None.
+        with a state of None, as a warning says.
 
     max_time : float or timedelta, default=None
         In seconds if it is a number. Nothing starts after that, as a warning says.
@@ -300,7 +300,7 @@ def hyperband(
     journal : path-like, default=None
         A file that each evaluation is written to. Run again with the same file, the same search
         goes on from there. States are not in it: what is promoted after that starts from scratch,
-        with a state of None.
+        with a state of None, as a warning says.
 
     max_time : float or timedelta, default=None
         In seconds if it is a number. Nothing starts after that, as a warning says.
@@ -379,14 +379,14 @@ def hyperband(
 @dataclass(frozen=True, eq=False)
 class _Evaluate:
     """One call of the objective, on a worker. A stateful one gets the state that it returned for
-    this configuration on the level below."""
+    this configuration on the level below, if it has been there."""
 
     objective: Callable[..., Any]
     stateful: bool
     max_resources: int
     store: Store
 
-    def __call__(self, task: Task, configuration: Any) -> Outcome:
+    def __call__(self, task: Task, configuration: Any, has_been_below: bool) -> Outcome:
         had, before = self.store.take(task) if self.stateful else (0, None)
         start = time.perf_counter()
         try:
@@ -400,6 +400,8 @@ class _Evaluate:
         is_last = task.amount == self.max_resources  # nobody goes on from there
         if self.stateful and not is_last and (why := self.store.keep(task, after)):
             fault = f"a state could not be kept, so the next rung starts from scratch: {why}"
+        elif self.stateful and has_been_below and not had:
+            fault = "some configurations started from scratch, since a journal holds no states"
         scores = {"score": _number(value, configuration)}
         return Outcome(scores, seconds, continued=had > 0, fault=fault)
 
@@ -420,7 +422,9 @@ class _Calls(Work):
     evaluate: _Evaluate
 
     def call(self, task: Task) -> partial[Outcome]:
-        return partial(self.evaluate, task, self.candidates[task.candidate])
+        below = (task._replace(amount=a) for a, _ in self.race.schedule.levels if a < task.amount)
+        has_been_below = any(lower in self.known for lower in below)
+        return partial(self.evaluate, task, self.candidates[task.candidate], has_been_below)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         return self.sign * outcomes[0].scores.get("score", np.nan)

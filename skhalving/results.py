@@ -66,8 +66,9 @@ def all_cv_results(
         _, results[f"mean_{name}"], results[f"std_{name}"] = _over_folds(times, used)
     if any(outcome.n_iter is not None for outcome in each):
         counts = [np.nan if outcome.n_iter is None else outcome.n_iter for outcome in each]
-        of_splits, results["mean_n_iter"], _ = _over_folds(counts, used)
+        of_splits, mean, _ = _over_folds(counts, used)
         results |= {f"split{split}_n_iter": column for split, column in enumerate(of_splits)}
+        results["mean_n_iter"] = mean
     results.update(_yield_masked_array_for_each_param(params))
     results["params"] = list(params)
     for kind, named, otherwise in (
@@ -77,8 +78,9 @@ def all_cv_results(
         for metric in next(filter(None, named), otherwise):  # what failed has none
             name = f"{kind}_{metric}"
             scores = [of_outcome.get(metric, error_score) for of_outcome in named]
-            of_splits, results[f"mean_{name}"], results[f"std_{name}"] = _over_folds(scores, used)
+            of_splits, mean, std = _over_folds(scores, used)
             results |= {f"split{split}_{name}": column for split, column in enumerate(of_splits)}
+            results |= {f"mean_{name}": mean, f"std_{name}": std}
     return results
 
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 from scipy.stats import kruskal, rankdata
+from sklearn.base import is_classifier, is_regressor
 from sklearn.utils.validation import check_is_fitted
 
 from skhalving.functions import readable
@@ -154,8 +155,8 @@ class Trials:
         found = cls._of_table(
             search.schedule_, results, metric, search.refit, best, resource_name=search.resource
         )
-        if found.score_name == "score" and isinstance(search.scoring, str):
-            found.score_name = search.scoring
+        if found.score_name == "score":
+            found.score_name = _name_of_score(search.scoring, search.estimator)
         return found
 
     @classmethod
@@ -346,6 +347,15 @@ def _spearman(pair: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # all equal: no correlation
         spread = np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
         return (lower * upper).sum(-1) / spread
+
+
+def _name_of_score(scoring: Any, estimator: Any) -> str:
+    """What the only score of a search is called."""
+    if scoring is None and is_classifier(estimator):
+        return "accuracy"
+    if scoring is None and is_regressor(estimator):
+        return "R²"
+    return scoring if isinstance(scoring, str) else "score"
 
 
 def _seconds(results: Mapping[str, Any]) -> np.ndarray:

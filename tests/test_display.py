@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import loguniform, spearmanr, uniform
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier
 
 from skhalving import (
@@ -323,10 +323,18 @@ def test_time_leaves_no_width_empty():
     assert max(faint) < 1
 
 
-@pytest.mark.parametrize(("scoring", "name"), [(None, "score"), ("f1_macro", "f1_macro")])
-def test_axis_names_the_metric(scoring, name):
-    """As ``scoring`` names it; without a name it is the score."""
-    search = SuccessiveHalvingSearchCV(SVC(), {"C": [1, 2, 3]}, scoring=scoring, cv=2).fit(X, Y)
+@pytest.mark.parametrize(
+    ("estimator", "scoring", "name"),
+    [
+        (SVC(), None, "accuracy"),
+        (SVR(), None, "R²"),
+        (SVC(), "f1_macro", "f1_macro"),
+        (SVC(), lambda estimator, X, y: estimator.score(X, y), "score"),
+    ],
+)
+def test_axis_names_the_metric(estimator, scoring, name):
+    """As ``scoring`` names it, or by the estimator's own; a function is the score."""
+    search = SuccessiveHalvingSearchCV(estimator, {"C": [1, 2, 3]}, scoring=scoring, cv=2).fit(X, Y)
     assert HalvingDisplay.from_estimator(search).ax_.get_ylabel() == name
 
 

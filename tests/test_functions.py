@@ -332,8 +332,8 @@ def test_a_journal_of_another_objective_is_refused(tmp_path):
 
 
 def test_a_resumed_rung_has_no_state(tmp_path):
-    """States are not in a journal: what is promoted after a resumption starts with None, and is
-    given the whole amount."""
+    """States are not in a journal: what is promoted after a resumption starts with None, is given
+    the whole amount, and is warned of."""
     SEEN.clear()
 
     def search():
@@ -344,7 +344,8 @@ def test_a_resumed_rung_has_no_state(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         search()
     assert SEEN[9] == (3, 1)
-    result = search()
+    with pytest.warns(UserWarning, match="from scratch, since a journal holds no states"):
+        result = search()
     assert [state for amount, state in SEEN[11:] if amount == 3] == [None, None]
     assert result.best_configuration == 0
 
