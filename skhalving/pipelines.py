@@ -160,13 +160,11 @@ class Sharing:
     # Says to a Pipeline that its transformers need no cloning.
     location = None
 
-    def __init__(
-        self, store: Store, fold: int, amount: int | None, kept: Sequence[Any], given_y: bool
-    ) -> None:
+    def __init__(self, store: Store, fold: int, amount: int | None, kept: Sequence[Any]) -> None:
         self.n_fitted = self.n_shared = 0
         self.fault: str | None = None
         self._store, self._fold, self._amount = store, fold, amount
-        self._kept, self._given_y = kept, given_y
+        self._kept = kept
         self._train: Any = None
         self._known: dict[str, tuple[Any, _Recipe]] = {}
         self._steps: dict[int, tuple[Any, _Recipe]] = {}
@@ -180,9 +178,8 @@ class Sharing:
     # -- where scikit-learn calls ------------------------------------------------------------------
 
     def cache(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
-        """The protocol of ``joblib.Memory``; samplers of imbalanced-learn are left alone."""
-        fits = function.__name__.startswith("_fit_transform_one")
-        return partial(self._fit_transform, function) if fits else function
+        """The protocol of ``joblib.Memory``."""
+        return partial(self._fit_transform, function)
 
     def _fit_transform(
         self, function: Callable[..., Any], transformer: Any, X: Any, y: Any, **options: Any
@@ -191,13 +188,11 @@ class Sharing:
         if self._train is None:  # the first step gets the training rows of the fold
             self._train = X
             self._known = {"X": (X, _Recipe("fit"))}
-            if self._given_y:
-                self._known["y"] = y, _Recipe("target")
         before, target = self._origin("last", X), self._origin("y", y)
         kind = f"{before.kind} {type(transformer).__qualname__}"
         routed = {name: dict(given) for name, given in options["params"].items() if given}
         recipe = _Recipe(kind, (before, target), transformer, routed)
-        if any(transformer is kept for kept in self._kept):
+        if self._is_kept(transformer):
             value, shared = (transformer.transform(X), transformer, uuid4().hex), True
         else:
             run = partial(_fitted, function, transformer, X, y, **options)
@@ -210,6 +205,12 @@ class Sharing:
         self._known["last"] = output, recipe
         self._steps[id(fitted)] = fitted, recipe
         return output, fitted
+
+    def _is_kept(self, transformer: Any) -> bool:
+        """Whether it is fitted, and ``transform`` alone gives the output of ``fit_transform``."""
+        method = getattr(type(transformer), "fit_transform", None)
+        is_same = method is TransformerMixin.fit_transform
+        return is_same and any(transformer is kept for kept in self._kept)
 
     def scorer(self, scorer: Any) -> Any:
         """A scorer that transforms the rows it is given only once."""
@@ -344,18 +345,14 @@ def sharing(
 
     goes_on : bool, default=False
         Whether the estimator was fitted on these rows on the level below. Its model was trained on
-        what its transformers drew, so those where ``fit_transform`` is ``fit`` and then
-        ``transform`` are not fitted again.
+        what its transformers drew, so these are not fitted again where they need not be.
     """
     pipelines = _pipelines(estimator)
-    kept = [
-        step
-        for pipeline in pipelines
-        for _, step in pipeline.steps[:-1]
-        if goes_on and getattr(type(step), "fit_transform", 0) is TransformerMixin.fit_transform
-    ]
-    shared = Sharing(store, fold, amount, kept, not _transforms_target(estimator))
-    if not store.is_here() or any(pipeline.memory is not None for pipeline in pipelines):
+    steps = [step for pipeline in pipelines for _, step in pipeline.steps[:-1]]
+    shared = Sharing(store, fold, amount, steps if goes_on else [])
+    remembers = any(pipeline.memory is not None for pipeline in pipelines)
+    draws_rows = any(hasattr(step, "fit_resample") for step in steps)  # as imbalanced-learn does
+    if remembers or draws_rows or not store.is_here():
         pipelines = []
     for pipeline in pipelines:
         pipeline.memory = shared

@@ -597,6 +597,20 @@ def test_several_metrics_transform_once(evaluations, store, tmp_path):
     assert sorted(path.read_text().split()[::3]) == ["fit", *["transform"] * 3]
 
 
+class Sampler(BaseEstimator):
+    """As those of imbalanced-learn: their output is no longer the rows of the fold."""
+
+    def fit_resample(self, X, y):
+        return X[::2], y[::2]
+
+
+def test_a_pipeline_with_a_sampler_is_left_alone(store):
+    """It keeps its own memory: none."""
+    model = Pipeline([("s", Sampler()), ("m", knn)])
+    with sharing(model, store, 0, 9):
+        assert model.memory is None
+
+
 def test_where_nothing_can_be_shared_a_pipeline_keeps_its_memory(store):
     """On a machine that does not see the folder."""
     model = encoded_digits()
