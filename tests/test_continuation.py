@@ -4,6 +4,7 @@ import glob
 import os
 import sys
 import tempfile
+import time
 
 import joblib
 import numpy as np
@@ -426,19 +427,23 @@ def test_what_failed_is_trained_from_scratch(counting):
 
 
 def test_nobody_goes_on_from_the_top(counting, monkeypatch):
-    """Models of the highest level are not kept."""
-    amounts, keep = set(), Store.keep
+    """Models of the highest level are not kept. The seconds that it takes to keep one are part of
+    what a fit takes."""
+    amounts, keep, clock = [], Store.keep, time.perf_counter
 
     def remember(store, task, model):
-        amounts.add(task.amount)
+        amounts.append(task.amount)
         return keep(store, task, model)
 
     monkeypatch.setattr(Store, "keep", remember)
+    monkeypatch.setattr(time, "perf_counter", lambda: clock() + 1000 * len(amounts))
     space = {"quality": list(np.linspace(0, 1, 9))}
     search = SuccessiveHalvingSearchCV(Counting(), space, resource="n_steps", min_resources=27)
     search.set_params(folds="all", cv=2, refit=False).fit(X, y)
     assert search.n_resources_ == [27, 81]
-    assert amounts == {27}
+    assert set(amounts) == {27}
+    seconds = search.all_cv_results_["mean_fit_time"]
+    assert ((seconds >= 1000) == (search.all_cv_results_["n_resources"] == 27)).all()
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,8 @@ def test_scoring_is_part_of_what_an_evaluation_costs(take):
     search.set_params(on_result=events.append).fit(X, y)
     ran = [event for event in events if event["event"] == "evaluation"]
     assert [event["params"]["a"] for event in ran if event["level"] == 1] == [8, 7, 6]
+    assert (search.cv_results_["mean_score_time"] >= 600).all()
+    assert (search.cv_results_["mean_fit_time"] < 600).all()
 
 
 class Settings(BaseEstimator):

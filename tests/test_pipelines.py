@@ -565,6 +565,33 @@ def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
     assert outcomes[1]["shared"].n_fitted == 2
 
 
+def test_what_a_search_tells_of_sharing(evaluations, capsys):
+    """How many transformers were fitted, and how many were not, in ``on_result`` and the log."""
+    told = []
+    model = Pipeline([("s", StandardScaler()), ("m", GaussianNB())])
+    search(model, ALPHAS, n_candidates=9, on_result=told.append, verbose=1)
+    fitted, shared = sum(s.n_fitted for s in evaluations), sum(s.n_shared for s in evaluations)
+    assert 0 < fitted < shared
+    assert told[-1]["transformers_fitted"] == fitted
+    assert told[-1]["transformers_shared"] == shared
+    assert f"transformers: {fitted} fits instead of {fitted + shared}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_search_on_a_full_disk_warns_once(evaluations, monkeypatch, goes_on):
+    """Also where models go on, of which there is room for some."""
+
+    def full(self, amount, name, value):
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    monkeypatch.setattr(Store, "share", full)
+    model = Pipeline([("s", StandardScaler()), ("m", RandomForestClassifier(9, random_state=0))])
+    options = {"resource": "m__n_estimators", "min_resources": 3} if goes_on else {}
+    with pytest.warns(UserWarning, match="could not be shared: OSError: No space left") as caught:
+        search(model, {"m__max_depth": list(range(1, 10))}, folds="all", **options)
+    assert len(caught) == 1
+
+
 def test_errors_look_as_ever(evaluations, store):
     """The same last lines of the traceback, each time; a failed fit is not shared."""
     errors = [evaluate(make_pipeline(Always(), knn), store)["fit_error"] for _ in range(2)]

@@ -21,6 +21,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, journal, register_validation
+from skhalving.pipelines import Sharing
 from skhalving.validation import STOPPERS, HoldOut, trains_alone
 
 X, y = load_breast_cancer(return_X_y=True)
@@ -335,6 +336,24 @@ def test_a_fraction(watcher, resource):
         assert seen.setdefault((fold, n), watched) == watched
         assert abs(y[list(watched)].mean() - y[list(both)].mean()) < 1 / len(watched)
     assert folds == {0, 1, 2}
+
+
+def test_rows_held_out_are_not_taken_for_test_rows(watcher, monkeypatch):
+    """What transformers made of either is shared by all candidates, each under a name of its
+    own."""
+    leave, scored = Sharing._leave, []
+    monkeypatch.setattr(Sharing, "_leave", lambda *args: min(leave(*args), -np.inf))
+    monkeypatch.setattr(
+        Watcher, "score", lambda model, X, y: scored.append(set(X[:, 0].astype(int))) or model.a
+    )
+    pipe = Pipeline([("copy", StandardScaler(with_mean=False, with_std=False)), ("m", watcher)])
+    SuccessiveHalvingSearchCV(
+        pipe, {"m__a": list(range(9))}, eval_set=0.2, cv=SPLITS, random_state=0, refit=False
+    ).fit(NUMBERED, y)
+    tests = [set(test) for _, test in SPLITS]
+    assert all(any(rows <= test for test in tests) for rows in scored)
+    for _, _, _, _, watched in Watcher.fits:
+        assert any(not set(watched.astype(int)) & test for test in tests)
 
 
 def test_the_fold(watcher):
