@@ -7,8 +7,8 @@ booster that is handed on. Whatever is in no family starts from scratch.
 *Exact* means that the model is the one that ``fit`` with the whole amount gives, to the last bit,
 when ``random_state`` is an int. "auto" goes on only where that is so (``docs/continuing.md``, held
 by ``tests/test_families.py``). A model that has stopped early stays as it is, since from scratch it
-would stop at the same place; one that may still stop early starts from scratch. Nothing here knows
-of pipelines or of searches.
+would stop at the same place; one that may still stop early goes on only if it remembers all losses
+so far, and starts from scratch otherwise. Nothing here knows of pipelines or of searches.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
+
+from skhalving.sklearn_private import would_stop
 
 # grow(model, done, amount, X, y, **fit_params): train a model that has had `done` up to `amount`.
 Grow = Callable[..., Any]
@@ -61,14 +63,20 @@ def _grow_total(
 ) -> None:
     """``warm_start=True`` and the new total.
 
-    The losses by which a boosting stops early are lost between two fits, or looked at one iteration
-    too late. So one that may stop is trained from scratch, unless it has stopped already.
+    Between two fits a gradient boosting loses the losses by which it stops early. So one that may
+    stop is trained from scratch, unless it has stopped already.
     """
-    patience = getattr(model, "n_iter_no_change", None)
-    early = "monitor" in fit_params or getattr(model, "do_early_stopping_", patience is not None)
-    trained = getattr(model, "n_iter_", getattr(model, "n_estimators_", done))
+    early = "monitor" in fit_params or getattr(model, "n_iter_no_change", None) is not None
     model.set_params(**{parameter: amount, "warm_start": not early})
-    if not (early and trained < done):
+    if not (done and early and model.n_estimators_ < done):
+        _fit(model, X, y, **fit_params)
+
+
+def _grow_hist(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
+    """A histogram boosting under ``warm_start`` keeps its losses, but checks them for early
+    stopping only after one more iteration. So a model that has stopped is not fitted again."""
+    model.set_params(max_iter=amount, warm_start=True)
+    if not (done and would_stop(model)):
         _fit(model, X, y, **fit_params)
 
 
@@ -195,7 +203,7 @@ _TABLE: list[tuple[str, str, Family]] = [
     ("sklearn.IsolationForest", "n_estimators", Family(_trees)),
     ("sklearn.Bagging*", "n_estimators", Family(_trees, _has_no_oob_score)),
     ("sklearn.GradientBoosting*", "n_estimators", Family(_trees)),
-    ("sklearn.HistGradientBoosting*", "max_iter", Family(partial(_grow_total, "max_iter"))),
+    ("sklearn.HistGradientBoosting*", "max_iter", Family(_grow_hist)),
     ("sklearn.SGD*", "max_iter", _epochs),
     ("sklearn.PassiveAggressive*", "max_iter", _epochs),
     ("sklearn.MLP*", "max_iter", _epochs),

@@ -54,7 +54,19 @@ __all__ = [
     "_safe_split",
     "_warn_or_raise_about_fit_failures",
     "_yield_masked_array_for_each_param",
+    "would_stop",
 ]
+
+
+def would_stop(model: Any) -> bool:
+    """Whether a fitted HistGradientBoosting* has trained until its early stopping.
+
+    ``_should_stop`` is its own rule; ``n_iter_ < max_iter`` misses a stop at the very last
+    iteration, and under ``warm_start`` the rule is looked at only after one more.
+    """
+    validated = model.validation_score_
+    scores = validated if len(validated) else model.train_score_
+    return bool(model.do_early_stopping_ and model._should_stop(scores))
 
 
 class Callbacks:

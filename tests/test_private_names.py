@@ -54,6 +54,7 @@ ATTRIBUTES = [
     (BaseSearchCV, "_get_routed_params_for_fit", "routes metadata"),
     (BaseSearchCV, "_validate_params", "checks arguments"),
     (BaseSearchCV, "_parameter_constraints", "says what arguments may be"),
+    (HistGradientBoostingClassifier, "_should_stop", "is the rule of early stopping"),
     (joblib.Parallel, "_effective_n_jobs", "counts workers"),
     (joblib.Parallel, "_initialize_backend", "starts a pool again"),
 ]
@@ -72,8 +73,8 @@ def test_private_attributes_of_instances_are_there():
     """Those that exist only on an instance, or after a fit."""
     model = HistGradientBoostingClassifier(max_iter=2, early_stopping=True)
     model.fit(np.arange(40.0).reshape(-1, 1), np.arange(40) % 2)
-    name = "do_early_stopping_"
-    assert hasattr(model, name), f"{name} of HistGradientBoosting is gone; see families.py"
+    for name in ("do_early_stopping_", "validation_score_", "train_score_"):
+        assert hasattr(model, name), f"{name} of HistGradientBoosting is gone; see would_stop"
     parallel = joblib.Parallel(n_jobs=2)
     for name in ("_backend", "_id"):
         assert hasattr(parallel, name), f"joblib.Parallel has no {name} any more; see engines.py"
