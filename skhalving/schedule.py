@@ -397,8 +397,8 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     ======================================  =============  ================  ==============
     published: 27,9,3,1 / 12,4,1 / 6,2 / 4  2.23, 1.14     1.26, .59         2.35, 1.01
     published_bracket: 27,9,3,1             2.94, .49      1.09, .48         3.40, .39
-    hedged_bracket: 27,14,5,2               2.76, .69      1.71, 1.13        3.23, .72
-    hedged: 27,14,5,2 / 27,9,3              3.01, 1.26     1.87, .85         3.05, 1.27
+    hedged_bracket: 27,14,5,2               2.99, .69      1.71, 1.13        3.10, .72
+    hedged: 27,14,5,2 / 27,9,3              3.12, 1.26     1.87, .85         2.99, 1.27
     ======================================  =============  ================  ==============
 
     *Few levels or candidates*: the second bracket never enters at full resource, where it would be
