@@ -15,9 +15,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +49,8 @@ def search(journal, n_rows=None, n_jobs=2):
 
 def searches(journals):
     """One in each of as many threads, in this process."""
-    results = {}
-    threads = [
-        threading.Thread(target=lambda j=journal: results.update({j: search(j)}))
-        for journal in journals
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [results[journal] for journal in journals]
+    with ThreadPoolExecutor(len(journals)) as threads:
+        return list(threads.map(search, journals))
 
 
 def start(*journals):

@@ -128,6 +128,10 @@ def distribution_of(d: Any) -> Any:
 
 
 def optuna_space(space: dict[str, Any]) -> dict[str, Any]:
+    """The whole of it; from now on Optuna tells errors alone."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     return {name: distribution_of(d) for name, d in space.items()}
 
 
@@ -135,7 +139,6 @@ def tpe(p: Problem, prune: bool = False) -> Params:
     """Scores fold by fold; pruned, if at all, by a Wilcoxon test over the folds."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=p.seed),

@@ -117,11 +117,20 @@ class Member(NamedTuple):
     equal: bool
 
     def __str__(self) -> str:
-        sizes = [27, 27 if self.equal else 18][: self.brackets]
-        counts = [self.counts([Level(r, 1) for r in (1, 3, 9)] + [Level(9, 5)], n) for n in [27]]
-        if self.brackets == 2:
-            counts.append(self.counts([Level(3, 1), Level(9, 1), Level(9, 5)], sizes[1]))
-        return " / ".join(",".join(map(str, of)) for of in counts)
+        schedule = self.on([Level(1, 1), Level(3, 1), Level(9, 1), Level(9, 5)], None)
+        return " / ".join(
+            ",".join(str(rung.n_candidates) for rung in bracket.rungs) for bracket in schedule
+        )
+
+    def on(self, levels: Sequence[Level], n: int | None) -> Schedule:
+        """Of 27 candidates in the first bracket, or of ``n`` in all."""
+        first, second = 27, 27 if self.equal else 18
+        if n is not None:
+            first = -(-n // 2) if self.equal else -(-3 * n // 5)
+            second = n - first
+        sizes = [first, second] if self.brackets == 2 else [27 if n is None else n]
+        counts = [self.counts(levels[i:], size) for i, size in enumerate(sizes)]
+        return Schedule(levels, [Bracket.on(levels, *of) for of in counts])
 
     def counts(self, levels: Sequence[Level], n: int) -> list[int]:
         """Candidates on each level, rounded up."""
@@ -132,18 +141,7 @@ class Member(NamedTuple):
         return found
 
     def plan(self, table: Table, n: int | None) -> Schedule:
-        levels = ladder(table)
-        if self.brackets == 1:
-            sizes = [27 if n is None else n]
-        elif n is None:
-            sizes = [27, 27 if self.equal else 18]
-        else:
-            first = -(-n // 2) if self.equal else -(-3 * n // 5)
-            sizes = [first, n - first]
-        brackets = [
-            Bracket.on(levels[i:], *self.counts(levels[i:], size)) for i, size in enumerate(sizes)
-        ]
-        return Schedule(levels, brackets)
+        return self.on(ladder(table), n)
 
 
 MEMBERS = [

@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from sklearn.base import clone
 from sklearn.model_selection import ParameterSampler
 from threadpoolctl import threadpool_limits
 
+from benchmarks.replay import TABLES
 from benchmarks.tasks import ASIDE, SEED, TASKS, Task
 from skhalving.evaluate import Evaluate
 from skhalving.resource import resource_of
@@ -32,7 +32,7 @@ from skhalving.schedule import Level, ladder
 from skhalving.store import Store
 from skhalving.task import Task as Evaluation
 
-TABLES = Path(__file__).parent / "tables"
+TIMES = {"return_times": True, "error_score": np.nan}
 FACTOR = 3
 DEPTH = 4  # levels, the highest included
 
@@ -53,13 +53,7 @@ def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], 
         y,
         resource,
         resource.cuts(splits, levels, folds, SEED),
-        options={
-            "scorer": task.scorer(),
-            "fit_params": {},
-            "score_params": {},
-            "return_times": True,
-            "error_score": np.nan,
-        },
+        options={"scorer": task.scorer(), "fit_params": {}, "score_params": {}, **TIMES},
         store=Store(""),
         families={},  # every number is from scratch
         insist=False,

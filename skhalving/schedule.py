@@ -399,8 +399,8 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     ======================================  =============  ================  ==============
     published: 27,9,3,1 / 12,4,1 / 6,2 / 4  2.23, 1.14     1.26, .59         2.35, 1.01
     published_bracket: 27,9,3,1             2.94, .49      1.09, .48         3.40, .39
-    hedged_bracket: 27,14,5,2               2.76, .69      1.71, 1.13        3.23, .72
-    hedged: 27,14,5,2 / 27,9,3              3.01, 1.26     1.87, .85         3.05, 1.27
+    hedged_bracket: 27,14,5,2               2.99, .69      1.71, 1.13        3.10, .72
+    hedged: 27,14,5,2 / 27,9,3              3.12, 1.26     1.87, .85         2.99, 1.27
     ======================================  =============  ================  ==============
 
     *Few levels or candidates*: the second bracket never enters at full resource, where it would be
@@ -414,6 +414,9 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     reach the top (50,25,9,3 / 50,17,6). Of 150, in proportion, the cost is 1/4.8 of all 150 on all
     folds, and the answer is .07 standard deviations (of the best one's folds) below the best. With
     at most 3 and 5 finalists it would be 1/5.6 and .12, with at most 2 and 3 1/6.1 and .19.
+    Of 2,000 (one task, 60 orders) 56 and 112 finalists hold the very best one. 3 and 5 find rank
+    11, .07 below it, and 2 and 3 rank 20, .11 below. Where cost is proportional to the rows they
+    cost 1/5.6, 1/8.8 and 1/8.9 of all.
 
     Unless told otherwise, ``3 * prod(shares)`` candidates start: three would reach the top if every
     cut were exact. On the ladder above these are 54.
