@@ -15,8 +15,6 @@ This file knows nothing of what is evaluated. Every private name of joblib is in
 reason. Checked on joblib 1.5.0 to 1.6.0.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

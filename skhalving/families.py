@@ -11,8 +11,6 @@ would stop at the same place; one that may still stop early goes on only if it r
 so far, and starts from scratch otherwise. Nothing here knows of pipelines or of searches.
 """
 
-from __future__ import annotations
-
 import inspect
 import warnings
 from collections.abc import Callable, Mapping

@@ -9,8 +9,6 @@
     result.best_configuration
 """
 
-from __future__ import annotations
-
 import os
 import time
 import warnings

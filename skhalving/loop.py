@@ -136,7 +136,7 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
     with engine(**parallel) as workers:
         watching = Watchers(work.race.schedule, watchers)
         share = cache(workers.share)
-        loop = _Loop(work.race, work, work.known, watching, pace, share, _Settings())
+        loop = _Loop(work, watching, pace, share, _Settings())
         while True:
             while workers.n_free > 0 and (tasks := loop.take(workers)):
                 workers.send(tasks, partial(loop.call, tasks))
@@ -179,9 +179,7 @@ class _Loop:
         Whether time ran out.
     """
 
-    race: Race
     work: Work
-    known: dict[Task, Outcome]
     watchers: Watchers
     pace: Pace
     share: Callable[[Any], Any]
@@ -196,7 +194,8 @@ class _Loop:
         if self.suspects or self.is_over or not self._fill():
             return []
         first = self.left[0]
-        n_tasks = len(self.left) + self.race.n_ready * len(self.work.tasks(self.waiting[first][0]))
+        n_folds = len(self.work.tasks(self.waiting[first][0]))
+        n_tasks = len(self.left) + self.work.race.n_ready * n_folds
         self.pace.n_workers = workers.n_workers
         size = self.pace.batch_size(first.amount, n_tasks, workers.batch_seconds)
         batch = [self.left.popleft()]
@@ -206,10 +205,10 @@ class _Loop:
 
     def _fill(self) -> bool:
         """Whether there is a task to run; asks the race until there is, or it has none."""
-        while not self.left and (trial := self.race.ask()) is not None:
+        while not self.left and (trial := self.work.race.ask()) is not None:
             tasks = self.work.tasks(trial)
             self._take_over(tasks)
-            missing = [task for task in tasks if task not in self.known]
+            missing = [task for task in tasks if task not in self.work.known]
             new = [task for task in missing if task not in self.waiting]
             self.left += new
             for task in missing:
@@ -222,10 +221,10 @@ class _Loop:
     def _take_over(self, tasks: Sequence[Task]) -> None:
         """Tasks that stopped early with a lower amount would be the same again: note so."""
         for task in tasks:
-            for level in self.race.schedule.levels:
-                lower = self.known.get(task._replace(amount=level.n_resources))
+            for level in self.work.race.schedule.levels:
+                lower = self.work.known.get(task._replace(amount=level.n_resources))
                 if level.n_resources < task.amount and lower is not None and lower.stopped:
-                    self.known.setdefault(task, lower)
+                    self.work.known.setdefault(task, lower)
 
     def call(self, tasks: Sequence[Task]) -> Call:
         """What a worker does for a batch that starts now: nothing, if no time is left."""
@@ -237,7 +236,7 @@ class _Loop:
     def _time_left(self, task: Task) -> float:
         """The seconds in which a task may start. Those of the first trial always may, so that there
         is a result."""
-        if not self.race.scores and next(iter(self.waiting.values()))[0] in self.waiting[task]:
+        if not self.work.race.scores and next(iter(self.waiting.values()))[0] in self.waiting[task]:
             return inf
         return self.pace.time_left()
 
@@ -259,15 +258,15 @@ class _Loop:
         trials = self.waiting.pop(task)
         self.pace.arrived(task, outcome)
         self.watchers.arrived(trials[0], task, outcome)
-        self.known[task] = outcome
+        self.work.known[task] = outcome
         for trial in trials:
-            if all(other in self.known for other in self.work.tasks(trial)):
+            if all(other in self.work.known for other in self.work.tasks(trial)):
                 self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
-        outcomes = [self.known[task] for task in self.work.tasks(trial)]
+        outcomes = [self.work.known[task] for task in self.work.tasks(trial)]
         cost = sum(outcome.seconds for outcome in outcomes)
-        move = self.race.tell(trial, self.work.score(outcomes), cost)
+        move = self.work.race.tell(trial, self.work.score(outcomes), cost)
         self.watchers.told(trial, move)
 
     def _lost(self, tasks: Sequence[Task], died: Died) -> None:

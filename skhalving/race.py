@@ -9,8 +9,6 @@ promoted never depends on the order in which scores arrive::
         race.tell(trial, score(trial))
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from heapq import heappop, heappush
 from itertools import count

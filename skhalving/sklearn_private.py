@@ -1,7 +1,5 @@
 """Every private scikit-learn name in use, each with its reason. Checked on 1.6.1 and 1.9.1."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -14,8 +14,6 @@ goes with the search, whatever ends it; those of processes that were killed go w
 This room knows nothing of what the files mean.
 """
 
-from __future__ import annotations
-
 import io
 import mmap
 import os

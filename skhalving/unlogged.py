@@ -4,8 +4,6 @@ With autologging on, mlflow would make a run of each fit, model included, or wri
 parameters into the run that is open.
 """
 
-from __future__ import annotations
-
 import sys
 from contextlib import AbstractContextManager, nullcontext
 

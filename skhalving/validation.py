@@ -5,8 +5,6 @@ its training rows. Here is which rows those are, as which arguments of ``fit`` a
 and what a fitted model tells of its iterations. Nothing here knows of pipelines or of searches.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
