@@ -29,7 +29,7 @@ AUTO_LEVELS = 4
 # But a ninth of millions of rows is dear, and ten thousand rank most candidates well: with more
 # than MANY_ROWS the ladder goes down for as long as ENOUGH_ROWS are left (so with a factor of 3 the
 # lowest level has 6,000 to 18,000 rows). With fewer, one level more decides nothing: on three
-# tables, of 160,608, 190,990 and 245,509 rows, the speed-up was 1.41, .62 and 1.29 times as large
+# tables, of 160,608, 190,990 and 245,509 rows, the speed-up was 1.41, .61 and 1.29 times as large
 # (docs/benchmarks.md).
 MANY_ROWS, ENOUGH_ROWS = 1_000_000, 6_000
 
@@ -397,10 +397,10 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     ======================================  =============  ================  ==============
     brackets                                13 tasks, K=5  6 that confirm    13 tasks, K=3
     ======================================  =============  ================  ==============
-    published: 27,9,3,1 / 12,4,1 / 6,2 / 4  2.23, 1.14     1.26, .59         2.35, 1.01
-    published_bracket: 27,9,3,1             2.94, .49      1.09, .48         3.40, .39
-    hedged_bracket: 27,14,5,2               2.99, .69      1.71, 1.13        3.10, .72
-    hedged: 27,14,5,2 / 27,9,3              3.12, 1.26     1.87, .85         2.99, 1.27
+    published: 27,9,3,1 / 12,4,1 / 6,2 / 4  2.15, .96      1.30, .59         2.35, 1.01
+    published_bracket: 27,9,3,1             2.95, .40      1.12, .35         3.40, .39
+    hedged_bracket: 27,14,5,2               3.03, .52      1.65, .60         3.10, .72
+    hedged: 27,14,5,2 / 27,9,3              3.04, .90      1.73, .85         2.99, 1.27
     ======================================  =============  ================  ==============
 
     *Few levels or candidates*: the second bracket never enters at full resource, where it would be
@@ -411,9 +411,9 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     25 candidates: 9 of them run as 9,3,2 from R/3 on.
 
     *Many candidates*: the number of finalists grows in proportion. Of 100 on the ladder above 9
-    reach the top (50,25,9,3 / 50,17,6). Of 150, in proportion, the cost is 1/4.8 of all 150 on all
-    folds, and the answer is .07 standard deviations (of the best one's folds) below the best. With
-    at most 3 and 5 finalists it would be 1/5.6 and .12, with at most 2 and 3 1/6.1 and .19.
+    reach the top (50,25,9,3 / 50,17,6). Of 150, in proportion, the cost is 1/4.4 of all 150 on all
+    folds, and the answer is .04 standard deviations (of the best one's folds) below the best. With
+    at most 3 and 5 finalists it would be 1/5.2 and .06, with at most 2 and 3 1/5.6 and .10.
     Of 2,000 (one task, 60 orders) 56 and 112 finalists hold the very best one. 3 and 5 find rank
     11, .07 below it, and 2 and 3 rank 20, .11 below. Where cost is proportional to the rows they
     cost 1/5.6, 1/8.8 and 1/8.9 of all.
