@@ -140,6 +140,7 @@ class Reporter(Watcher):
             n_resources=task.amount,
             fold=task.fold,
             scores=dict(outcome.scores),
+            train_scores=dict(outcome.train_scores or {}),
             seconds=outcome.seconds,
             error=outcome.error,
             continued=outcome.continued,
@@ -195,7 +196,13 @@ def say_evaluation(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
         params = told["params"]
         if isinstance(params, dict):
             params = ", ".join(f"{name}={value}" for name, value in params.items())
-        scores = ", ".join(f"{name}={score:.4g}" for name, score in told["scores"].items())
+        train = told["train_scores"]
+        scores = ", ".join(
+            f"{name}=(train={train[name]:.4g}, test={score:.4g})"
+            if name in train
+            else f"{name}={score:.4g}"
+            for name, score in told["scores"].items()
+        )
         print(
             f"bracket {told['bracket']}, level {told['level'] + 1} of {n_levels}, "
             f"{unit}={told['n_resources']}, fold {told['fold']}: {params}; {scores or 'failed'}; "

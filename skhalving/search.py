@@ -785,13 +785,13 @@ class HyperbandSearchCV(_HalvingSearchCV):
     on_result : callable, default=None
         Called with a dict as soon as anything is known, in this process and thread. Its ``event``
         is ``"evaluation"``, with ``candidate``, ``params``, ``bracket``, ``level``, ``rung`` (of
-        the bracket), ``n_resources``, ``fold``, ``scores`` (a dict, empty if the fit failed),
-        ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"`` where one ends,
-        and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``, ``n_candidates``,
-        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
-        ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not
-        fitted again). What it raises ends the search; the journal and ``all_cv_results_`` keep what
-        is known. What a journal knew already is not told again.
+        the bracket), ``n_resources``, ``fold``, ``scores`` and ``train_scores`` (dicts, empty if
+        the fit failed), ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"``
+        where one ends, and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``,
+        ``n_candidates``, ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
+        ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not fitted
+        again). What it raises ends the search; the journal and ``all_cv_results_`` keep what is
+        known. What a journal knew already is not told again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
@@ -1002,13 +1002,13 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     on_result : callable, default=None
         Called with a dict as soon as anything is known, in this process and thread. Its ``event``
         is ``"evaluation"``, with ``candidate``, ``params``, ``bracket``, ``level``, ``rung`` (of
-        the bracket), ``n_resources``, ``fold``, ``scores`` (a dict, empty if the fit failed),
-        ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"`` where one ends,
-        and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``, ``n_candidates``,
-        ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
-        ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not
-        fitted again). What it raises ends the search; the journal and ``all_cv_results_`` keep what
-        is known. What a journal knew already is not told again.
+        the bracket), ``n_resources``, ``fold``, ``scores`` and ``train_scores`` (dicts, empty if
+        the fit failed), ``seconds``, ``error`` (None or a text) and ``continued``; or ``"level"``
+        where one ends, and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``,
+        ``n_candidates``, ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
+        ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not fitted
+        again). What it raises ends the search; the journal and ``all_cv_results_`` keep what is
+        known. What a journal knew already is not told again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
