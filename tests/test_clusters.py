@@ -47,8 +47,7 @@ def revive(client):
     try:
         client.wait_for_workers(2, timeout=20)
     except TimeoutError:
-        client.cluster.scale(0)
-        client.cluster.scale(2)
+        client.cluster.scale(len(client.cluster.worker_spec) + 1)
         client.wait_for_workers(2, timeout=60)
 
 
