@@ -365,7 +365,10 @@ def sharing(
 
 
 def _pipelines(estimator: Any) -> list[Any]:
-    return [model for _, model in nested(estimator) if hasattr(model, "named_steps")]
+    """Those at its end, and those that are steps of them."""
+    found = [model for _, model in nested(estimator) if hasattr(model, "named_steps")]
+    steps = [step for pipeline in found for _, step in pipeline.steps[:-1]]
+    return [*found, *(inner for step in steps for inner in _pipelines(step))]
 
 
 # -- the last step goes on -------------------------------------------------------------------------

@@ -134,6 +134,17 @@ def test_one_fit_for_each_fold_and_level(evaluations, tmp_path):
     assert sum(s.n_fitted + s.n_shared for s in evaluations) == len(evaluations)
 
 
+def test_a_step_within_a_step_is_shared(evaluations, tmp_path):
+    """The first transformer of a pipeline that is itself a step, also where the second is
+    searched."""
+    path = tmp_path / "calls"
+    inner = Pipeline([("c", Counting(str(path))), ("pca", PCA(random_state=0))])
+    model = Pipeline([("inner", inner), ("m", GaussianNB())])
+    search(model, {"inner__pca__n_components": [1, 2, 3], **ALPHAS}, n_candidates=27)
+    assert set(counts(path, "fit")) == {1}
+    assert sum(counts(path, "transform")) == 2 * len(counts(path, "fit"))
+
+
 def test_two_threads_fit_at_most_twice(evaluations, tmp_path):
     """Who starts the same step at the same moment does it as well."""
     path = tmp_path / "calls"
