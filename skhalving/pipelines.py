@@ -36,6 +36,8 @@ from skhalving.store import Store, cloudpickle
 # A step's outputs are written although nobody may come back for them. After this many different
 # outputs without a use, only an output that is asked for again is written.
 _TRIALS = 3
+# What takes fewer seconds is not written, not even to find out what a file takes.
+_QUICK = 1e-3
 
 
 # -- from a pipeline to its last step --------------------------------------------------------------
@@ -273,7 +275,7 @@ class Sharing:
             self._leave(name, value)
         elif recipe.digest in known.tried or len(known.tried) < _TRIALS:
             known.tried.add(recipe.digest)
-            if self._leave(name, value) >= seconds_saved:
+            if seconds_saved < _QUICK or self._leave(name, value) >= seconds_saved:
                 known.slow.add(self._amount)
                 self._store.unshare(self._amount, name)
         return value, False

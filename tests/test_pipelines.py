@@ -66,6 +66,7 @@ def evaluations(monkeypatch):
         init(self, *args)
         known.append(self)
 
+    monkeypatch.setattr("skhalving.pipelines._QUICK", -inf)
     monkeypatch.setattr(Sharing, "_leave", lambda *args: min(leave(*args), -inf))
     monkeypatch.setattr(Sharing, "__init__", remembered)
     return known
@@ -244,6 +245,15 @@ def test_what_does_not_pay_is_not_shared(evaluations, monkeypatch, tmp_path):
     search(model, ALPHAS, n_candidates=27)
     assert sum(s.n_shared for s in evaluations) == 0
     assert sum(counts(path, "fit")) == len(evaluations)
+
+
+def test_what_is_quick_is_not_written(evaluations, monkeypatch, tmp_path):
+    """Not even to measure what a file would take."""
+    monkeypatch.setattr("skhalving.pipelines._QUICK", inf)
+    monkeypatch.setattr(Store, "share", None)
+    model = Pipeline([("c", Counting(str(tmp_path / "calls"))), ("m", GaussianNB())])
+    search(model, ALPHAS, n_candidates=27)
+    assert not any(s.fault or s.n_shared for s in evaluations)
 
 
 def test_outputs_that_nobody_uses_are_soon_not_written(evaluations, monkeypatch):
