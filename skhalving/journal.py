@@ -154,7 +154,11 @@ class Journal:
                 f"{self.path} is the journal of another search; pass another path, or delete it if "
                 "it is not needed. What differs:\n" + "\n".join(different)
             )
-        os.ftruncate(self._file, sum(len(whole) for _, whole in _lines(self.path)))
+        whole = sum(len(line) for _, line in _lines(self.path))
+        if whole < os.fstat(self._file).st_size:
+            for _ in _records(self.path):
+                pass  # an error, if another line is damaged, before a byte is taken away
+            os.ftruncate(self._file, whole)
         if self.header is None:
             self._append(_sealed({"skhalving journal": FORMAT, "seed": seed, "search": search}))
         self.header = header

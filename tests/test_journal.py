@@ -154,6 +154,18 @@ def test_any_flipped_bit(tmp_path):
             os.pwrite(file.fileno(), whole[place : place + 1], place)
 
 
+def test_damage_before_a_torn_end(tmp_path):
+    """It is an error, and not even the torn end is cut then."""
+    path = tmp_path / "both"
+    whole = write(path, [a_record(0), a_record(1)])
+    damaged = whole[:-200].replace(b'"candidate": 0', b'"candidate": 3')
+    assert damaged.count(b"\n") == 2
+    path.write_bytes(damaged)
+    with pytest.raises(ValueError, match="line 2 .* checksum does not match"):
+        known(path)
+    assert path.read_bytes() == damaged
+
+
 DAMAGE = {
     "an empty object": "{}",
     "null": "null",
