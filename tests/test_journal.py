@@ -161,7 +161,7 @@ def test_damage_before_a_torn_end(tmp_path):
     damaged = whole[:-200].replace(b'"candidate": 0', b'"candidate": 3')
     assert damaged.count(b"\n") == 2
     path.write_bytes(damaged)
-    with pytest.raises(ValueError, match="line 2 .* checksum does not match"):
+    with pytest.raises(ValueError, match=r"line 2 .* checksum does not match"):
         known(path)
     assert path.read_bytes() == damaged
 
