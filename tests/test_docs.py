@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib.pyplot as plt
 import pytest
@@ -40,15 +41,17 @@ def sections():
 @pytest.fixture(scope="module")
 def names_of():
     """The names of a page, which its sections share."""
-    names = {}
+    modules = {}
 
     def of(page):
-        if page not in names:
-            names[page] = {"__name__": "page"}
-            exec(GIVEN.get(page, ""), names[page])
-        return names[page]
+        if page not in modules:
+            modules[page] = ModuleType(f"page_{page}")
+            patch.setitem(sys.modules, f"page_{page}", modules[page])  # so that pickle finds it
+            exec(GIVEN.get(page, ""), vars(modules[page]))
+        return vars(modules[page])
 
-    return of
+    with pytest.MonkeyPatch.context() as patch:
+        yield of
 
 
 def missing(block):
