@@ -65,9 +65,11 @@ def innermost(model: Any) -> tuple[str, Any]:
     return last
 
 
-def owner(model: Any, parameter: str) -> Any:
-    """The one of the nested models that has a parameter; None if it is elsewhere."""
-    return dict(nested(model)).get("".join(parameter.rpartition("__")[:2]))
+def owner(model: Any, parameter: str) -> tuple[str, Any]:
+    """The one of the nested models that has a parameter, after its prefix; None if it is
+    elsewhere."""
+    prefix = "".join(parameter.rpartition("__")[:2])
+    return prefix, dict(nested(model)).get(prefix)
 
 
 def _transforms_target(model: Any) -> bool:
@@ -178,13 +180,13 @@ class Sharing:
 
     # -- where scikit-learn calls ------------------------------------------------------------------
 
-    def fit(self, estimator: Any, X: Any, *y: Any, **params: Any) -> Any:
+    def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
         """In place of the candidate's ``fit``: notes which rows are those of the fold."""
         self._train = X
         self._known = {"X": (X, _Recipe("fit"))}
         if y:
             self._known["y"] = y[0], _Recipe("target")
-        return _own(estimator, "fit", X, *y, **params)
+        return fit(X, *y, **params)
 
     def cache(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
         """The protocol of ``joblib.Memory``."""
@@ -369,7 +371,7 @@ def sharing(
         for step in filter(_keeps_draws, steps if goes_on else ()):
             stack.enter_context(_instead(step, "fit_transform", partial(_only_transform, step)))
         if pipelines and store.is_here() and not (remembers or draws_rows):
-            stack.enter_context(_instead(estimator, "fit", partial(shared.fit, estimator)))
+            stack.enter_context(_instead(estimator, "fit", partial(shared.fit, estimator.fit)))
             stack.callback(_take_back, shared, pipelines, estimator)
             for pipeline in pipelines:
                 pipeline.memory = shared
@@ -393,9 +395,9 @@ def _pipelines(estimator: Any) -> list[Any]:
 
 
 @contextmanager
-def training(model: Any, train: Callable[..., None]) -> Iterator[None]:
-    """Within it, ``model.fit`` calls ``train(innermost, around, X, y, **fit_params)`` in place of
-    the innermost model's own ``fit``.
+def training(model: Any, inside: str, train: Callable[..., None]) -> Iterator[None]:
+    """Within it, ``model.fit`` calls ``train(nested, around, X, y, **fit_params)`` in place of
+    the own ``fit`` of the nested model that has the prefix ``inside``.
 
     ``around`` are the pipelines and target regressors; they are fitted as ever, and before. The
     ``fit`` of a target regressor clones its parameter ``regressor``: within this context that clone
@@ -403,8 +405,10 @@ def training(model: Any, train: Callable[..., None]) -> Iterator[None]:
     """
     around: list[Any] = []
     with ExitStack() as stack:
-        for _, each in nested(model):
+        for prefix, each in nested(model):
             around.append(each)
+            if prefix == inside:
+                break
             if _transforms_target(each):
                 if not hasattr(each, "regressor_"):
                     each.regressor_ = clone(each.regressor)
@@ -435,11 +439,13 @@ def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
 @contextmanager
 def _instead(instance: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
     """Replace a method of one instance, for the moment."""
+    before = {key: value for key, value in vars(instance).items() if key == name}
     instance.__dict__[name] = _Replaced(instance, name, function)
     try:
         yield
     finally:
         del instance.__dict__[name]
+        instance.__dict__.update(before)
 
 
 class _Replaced:
