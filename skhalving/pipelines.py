@@ -239,6 +239,10 @@ class Sharing:
         self._known["last"] = output, recipe
         return output
 
+    def forget(self) -> None:
+        """Let go of all rows: a scorer may have kept a clone of the model, with this memory."""
+        self._train, self._known, self._steps = None, {}, {}
+
     # -- what is known of values -------------------------------------------------------------------
 
     def _recipe_of(self, value: Any) -> _Recipe | None:
@@ -372,6 +376,7 @@ def sharing(
             stack.enter_context(_instead(step, "fit_transform", partial(_only_transform, step)))
         if pipelines and store.is_here() and not (remembers or draws_rows):
             stack.enter_context(_instead(estimator, "fit", partial(shared.fit, estimator.fit)))
+            stack.callback(shared.forget)
             stack.callback(_take_back, shared, pipelines, estimator)
             for pipeline in pipelines:
                 pipeline.memory = shared

@@ -2,11 +2,13 @@
 
 import copy
 import errno
+import gc
 import os
 import pickle
 import tempfile
 import time
 import warnings
+import weakref
 from math import inf
 
 import joblib
@@ -624,6 +626,26 @@ def test_a_clone_within_a_target_regressor_keeps_no_trace(evaluations, store):
         outcome = evaluate(target, store)
     assert outcome["shared"].n_shared == 1
     assert outcome["model"].regressor_.memory is None
+
+
+def test_a_clone_that_a_scorer_keeps_holds_no_rows(store):
+    """They are let go of with the evaluation; the clone can be fitted as ever."""
+    rows, clones = [], []
+
+    class Remembering(StandardScaler):
+        def fit(self, X, y=None, sample_weight=None):
+            rows.append(weakref.ref(X))
+            return super().fit(X, y, sample_weight)
+
+    def score(model, X, y):
+        clones.append(clone(model))
+        return 0.0
+
+    outcome = evaluate(make_pipeline(Remembering(), PCA(5), knn), store, scorer=score)
+    del outcome["model"]
+    gc.collect()
+    assert [row() for row in rows] == [None]
+    assert clones[0].fit(X, y).predict(X).shape == y.shape
 
 
 def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
