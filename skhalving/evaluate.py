@@ -136,7 +136,7 @@ class Evaluate:
         # Parameters may be estimators, which stay unfitted themselves.
         candidate = clone(self.estimator).set_params(**clone(params, safe=False))
         name = self.resource.name
-        model = owner(candidate, name)
+        _, model = owner(candidate, name)
         family = find(model, name.split("__")[-1], self.families)
         if family is None or not (self.insist or family.exact(model)):
             return self._fit_and_score(candidate, task, progress)
@@ -156,7 +156,7 @@ class Evaluate:
         if self.hold_out is not None:
             train, held_out = self.hold_out.split(self.y, train, test, task.fold)
 
-        def fit(model: Any, around: Any, X: Any, y: Any = None, **fit_params: Any) -> None:
+        def fit(model: Any, around: Any, /, X: Any, y: Any = None, **fit_params: Any) -> None:
             if held_out is not None:
                 watched = self._watched(train, held_out, shared, model, around, y, fit_params)
                 fit_params = {**watched, **fit_params}
@@ -164,10 +164,11 @@ class Evaluate:
 
         # Without rows as the resource, those of a fold are the same on every level.
         amount = None if self.resource.params(task.amount) else task.amount
-        plain = grow is fit_whole and held_out is None
+        whole = grow is fit_whole
+        inside, _ = innermost(estimator) if whole else owner(estimator, self.resource.name)
         with (
+            nullcontext() if whole and held_out is None else training(estimator, inside, fit),
             sharing(estimator, self.store, task.fold, amount, goes_on=done > 0) as shared,
-            nullcontext() if plain else training(estimator, fit),
         ):
             options = {**self.options, "scorer": shared.scorer(self.options["scorer"])}
             result = _fit_and_score(

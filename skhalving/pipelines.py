@@ -65,9 +65,11 @@ def innermost(model: Any) -> tuple[str, Any]:
     return last
 
 
-def owner(model: Any, parameter: str) -> Any:
-    """The one of the nested models that has a parameter; None if it is elsewhere."""
-    return dict(nested(model)).get("".join(parameter.rpartition("__")[:2]))
+def owner(model: Any, parameter: str) -> tuple[str, Any]:
+    """The one of the nested models that has a parameter, after its prefix; None if it is
+    elsewhere."""
+    prefix = "".join(parameter.rpartition("__")[:2])
+    return prefix, dict(nested(model)).get(prefix)
 
 
 def _transforms_target(model: Any) -> bool:
@@ -162,11 +164,10 @@ class Sharing:
     # Says to a Pipeline that its transformers need no cloning.
     location = None
 
-    def __init__(self, store: Store, fold: int, amount: int | None, kept: Sequence[Any]) -> None:
+    def __init__(self, store: Store, fold: int, amount: int | None) -> None:
         self.n_fitted = self.n_shared = 0
         self.fault: str | None = None
         self._store, self._fold, self._amount = store, fold, amount
-        self._kept = kept
         self._train: Any = None
         self._known: dict[str, tuple[Any, _Recipe]] = {}
         self._steps: dict[int, tuple[Any, _Recipe]] = {}
@@ -179,6 +180,14 @@ class Sharing:
 
     # -- where scikit-learn calls ------------------------------------------------------------------
 
+    def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
+        """In place of the candidate's ``fit``: notes which rows are those of the fold."""
+        self._train = X
+        self._known = {"X": (X, _Recipe("fit"))}
+        if y:
+            self._known["y"] = y[0], _Recipe("target")
+        return fit(X, *y, **params)
+
     def cache(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
         """The protocol of ``joblib.Memory``."""
         return partial(self._fit_transform, function)
@@ -187,32 +196,21 @@ class Sharing:
         self, function: Callable[..., Any], transformer: Any, X: Any, y: Any, **options: Any
     ) -> tuple[Any, Any]:
         """One step of a fit: its output and the fitted transformer."""
-        if self._train is None:  # the first step gets the training rows of the fold
-            self._train = X
-            self._known = {"X": (X, _Recipe("fit"))}
         before, target = self._origin("last", X), self._origin("y", y)
         kind = f"{before.kind} {type(transformer).__qualname__}"
         routed = {name: dict(given) for name, given in options["params"].items() if given}
         recipe = _Recipe(kind, (before, target), transformer, routed)
-        if self._is_kept(transformer):
-            value, shared = (transformer.transform(X), transformer, uuid4().hex), True
-        else:
-            run = partial(_fitted, function, transformer, X, y, **options)
-            value, shared = self._once(recipe, transformer, run)
+        run = partial(_fitted, function, transformer, X, y, **options)
+        kept = isinstance(getattr(transformer, "fit_transform", None), _Replaced)
+        value, shared = (run(), True) if kept else self._once(recipe, transformer, run)
         output, fitted, draws = value
         self.n_shared += shared
         self.n_fitted += not shared
-        if _has(transformer, "random_state", None):  # another fit may be another transformer
+        if _draws(transformer):  # another fit may be another transformer
             recipe = _Recipe(kind, given=draws)
         self._known["last"] = output, recipe
         self._steps[id(fitted)] = fitted, recipe
         return output, fitted
-
-    def _is_kept(self, transformer: Any) -> bool:
-        """Whether it is fitted, and ``transform`` alone gives the output of ``fit_transform``."""
-        method = getattr(type(transformer), "fit_transform", None)
-        is_same = method is TransformerMixin.fit_transform
-        return is_same and any(transformer is kept for kept in self._kept)
 
     def scorer(self, scorer: Any) -> Any:
         """A scorer that transforms the rows it is given only once."""
@@ -241,6 +239,10 @@ class Sharing:
         self._known["last"] = output, recipe
         return output
 
+    def forget(self) -> None:
+        """Let go of all rows: a scorer may have kept a clone of the model, with this memory."""
+        self._train, self._known, self._steps = None, {}, {}
+
     # -- what is known of values -------------------------------------------------------------------
 
     def _recipe_of(self, value: Any) -> _Recipe | None:
@@ -257,7 +259,7 @@ class Sharing:
         """The value of a recipe, from the store or from ``run()``, and whether the store had it."""
         known = _experience(self._store.folder, recipe.kind)
         # One that writes into its input must run always: scores depend on how often it runs.
-        if self._amount in known.slow or _has(transformer, "copy", False):
+        if self._amount in known.slow or not all(_values(transformer, "copy")):
             return run(), False
         start = time.perf_counter()
         try:
@@ -300,10 +302,25 @@ def _fitted(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[A
     return output, fitted, uuid4().hex
 
 
-def _has(transformer: Any, parameter: str, value: Any) -> bool:
-    """Whether it, or an estimator within it, has a parameter of this name and value."""
+def _values(transformer: Any, parameter: str) -> list[Any]:
+    """Of a parameter of this name, of the transformer and of the estimators within it."""
     params = transformer.get_params() if hasattr(transformer, "get_params") else {}
-    return any(name.split("__")[-1] == parameter and v is value for name, v in params.items())
+    return [value for name, value in params.items() if name.split("__")[-1] == parameter]
+
+
+def _draws(transformer: Any) -> bool:
+    """Whether it has no seed."""
+    return any(value is None for value in _values(transformer, "random_state"))
+
+
+def _keeps_draws(transformer: Any) -> bool:
+    """Whether it draws, and its ``transform`` alone gives the output of ``fit_transform``."""
+    method = getattr(type(transformer), "fit_transform", None)
+    return method is TransformerMixin.fit_transform and _draws(transformer)
+
+
+def _only_transform(transformer: Any, X: Any, y: Any = None, **_: Any) -> Any:
+    return transformer.transform(X)
 
 
 class _Scorer:
@@ -347,23 +364,29 @@ def sharing(
 
     goes_on : bool, default=False
         Whether the estimator was fitted on these rows on the level below. Its model was trained on
-        what its transformers drew, so these are not fitted again where they need not be.
+        what its transformers drew, so those that draw are not fitted again, whatever the memory.
     """
     pipelines = _pipelines(estimator)
     steps = [step for pipeline in pipelines for _, step in pipeline.steps[:-1]]
-    shared = Sharing(store, fold, amount, steps if goes_on else [])
+    shared = Sharing(store, fold, amount)
     remembers = any(pipeline.memory is not None for pipeline in pipelines)
     draws_rows = any(hasattr(step, "fit_resample") for step in steps)  # as imbalanced-learn does
-    if remembers or draws_rows or not store.is_here():
-        pipelines = []
-    for pipeline in pipelines:
-        pipeline.memory = shared
-    try:
+    with ExitStack() as stack:
+        for step in filter(_keeps_draws, steps if goes_on else ()):
+            stack.enter_context(_instead(step, "fit_transform", partial(_only_transform, step)))
+        if pipelines and store.is_here() and not (remembers or draws_rows):
+            stack.enter_context(_instead(estimator, "fit", partial(shared.fit, estimator.fit)))
+            stack.callback(shared.forget)
+            stack.callback(_take_back, shared, pipelines, estimator)
+            for pipeline in pipelines:
+                pipeline.memory = shared
         yield shared
-    finally:
-        # By now a target regressor has a clone of its pipeline as well.
-        for pipeline in (*pipelines, *_pipelines(estimator)):
-            pipeline.memory = None if pipeline.memory is shared else pipeline.memory
+
+
+def _take_back(shared: Sharing, pipelines: list[Any], estimator: Any) -> None:
+    """From the pipelines; by now a target regressor has a clone of its own as well."""
+    for pipeline in (*pipelines, *_pipelines(estimator)):
+        pipeline.memory = None if pipeline.memory is shared else pipeline.memory
 
 
 def _pipelines(estimator: Any) -> list[Any]:
@@ -377,9 +400,9 @@ def _pipelines(estimator: Any) -> list[Any]:
 
 
 @contextmanager
-def training(model: Any, train: Callable[..., None]) -> Iterator[None]:
-    """Within it, ``model.fit`` calls ``train(innermost, around, X, y, **fit_params)`` in place of
-    the innermost model's own ``fit``.
+def training(model: Any, inside: str, train: Callable[..., None]) -> Iterator[None]:
+    """Within it, ``model.fit`` calls ``train(nested, around, X, y, **fit_params)`` in place of
+    the own ``fit`` of the nested model that has the prefix ``inside``.
 
     ``around`` are the pipelines and target regressors; they are fitted as ever, and before. The
     ``fit`` of a target regressor clones its parameter ``regressor``: within this context that clone
@@ -387,8 +410,10 @@ def training(model: Any, train: Callable[..., None]) -> Iterator[None]:
     """
     around: list[Any] = []
     with ExitStack() as stack:
-        for _, each in nested(model):
+        for prefix, each in nested(model):
             around.append(each)
+            if prefix == inside:
+                break
             if _transforms_target(each):
                 if not hasattr(each, "regressor_"):
                     each.regressor_ = clone(each.regressor)
@@ -419,11 +444,13 @@ def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
 @contextmanager
 def _instead(instance: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
     """Replace a method of one instance, for the moment."""
+    before = {key: value for key, value in vars(instance).items() if key == name}
     instance.__dict__[name] = _Replaced(instance, name, function)
     try:
         yield
     finally:
         del instance.__dict__[name]
+        instance.__dict__.update(before)
 
 
 class _Replaced:

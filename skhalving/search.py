@@ -455,7 +455,7 @@ class _HalvingSearchCV(BaseSearchCV):
         )
 
     def _check_continuation(self) -> None:
-        model = owner(self.estimator, self.resource)
+        _, model = owner(self.estimator, self.resource)
         if find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
                 f"continue_training=True, but {self.estimator!r} cannot go on training by "

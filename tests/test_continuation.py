@@ -21,7 +21,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.exceptions import FitFailedWarning
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler, TargetEncoder
@@ -31,6 +31,7 @@ from skhalving import (
     SuccessiveHalvingSearchCV,
     register_continuation,
 )
+from skhalving.families import FAMILIES, Family, class_name
 from skhalving.store import Store
 
 X, y = load_digits(return_X_y=True)
@@ -444,6 +445,42 @@ def test_nobody_goes_on_from_the_top(counting, monkeypatch):
     assert set(amounts) == {27}
     seconds = search.all_cv_results_["mean_fit_time"]
     assert ((seconds >= 1000) == (search.all_cv_results_["n_resources"] == 27)).all()
+
+
+class Repeated(TransformedTargetRegressor):
+    """Counts by a parameter of its own, not by one of its regressor."""
+
+    def __init__(self, regressor=None, *, transformer=None, n_rounds=9):
+        super().__init__(regressor, transformer=transformer)
+        self.n_rounds = n_rounds
+
+
+class Repeating(Pipeline):
+    """Counts by a parameter of its own, not by one of its last step."""
+
+    def __init__(self, steps, *, transform_input=None, memory=None, verbose=False, n_rounds=9):
+        super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+        self.n_rounds = n_rounds
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Repeated(SGDRegressor(), transformer=MinMaxScaler()), Repeating([("m", SGDRegressor())])],
+)
+def test_the_one_that_has_the_parameter_goes_on(model, monkeypatch):
+    """It is what a family's ``grow`` gets, also where it wraps a model that has a family too."""
+    given = []
+
+    def grow(model, done, amount, X, y):
+        given.append((type(model), done, amount))
+        type(model).fit(model, X, y)
+
+    monkeypatch.setitem(FAMILIES, (class_name(type(model)), "n_rounds"), Family(grow))
+    space = {f"{'regressor' if type(model) is Repeated else 'm'}__alpha": [0.1, 0.2, 0.3]}
+    search = SuccessiveHalvingSearchCV(model, space, resource="n_rounds", min_resources=3)
+    search.set_params(folds="all", cv=2, refit=False, return_train_score=True).fit(X_real, y_real)
+    assert {each for each, _, _ in given} == {type(model)}
+    assert {(done, amount) for _, done, amount in given} == {(0, 3), (3, 9)}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,13 @@
 
 import copy
 import errno
+import gc
 import os
 import pickle
 import tempfile
 import time
 import warnings
+import weakref
 from math import inf
 
 import joblib
@@ -199,6 +201,43 @@ def test_training_goes_on_after_the_same_draws(evaluations, monkeypatch, pays):
     assert len(set(draws)) == (2 if pays else 2 * 3)
 
 
+class Sampler(BaseEstimator):
+    """As those of imbalanced-learn: their output is no longer the rows of the fold."""
+
+    def fit_resample(self, X, y):
+        return X[::2], y[::2]
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X
+
+
+@pytest.mark.parametrize(
+    ("second", "memory"),
+    [
+        (None, joblib.Memory(None)),
+        (Pipeline([("s", StandardScaler())], memory=joblib.Memory(None)), None),
+        (Sampler(), None),
+    ],
+)
+def test_training_goes_on_after_the_same_draws_where_nothing_is_shared(second, memory):
+    """The outermost pipeline has a memory of its own, or one of its steps has, or it samples."""
+    draws = []
+
+    def score(fitted, X, y):
+        draws.append(fitted[0].random_offset_.sum())
+        return -fitted[-1].max_depth
+
+    forest = RandomForestClassifier(n_estimators=9, random_state=0)
+    steps = [("s", RBFSampler(n_components=5)), ("second", second), ("m", forest)]
+    options = {"resource": "m__n_estimators", "min_resources": 3, "folds": "all"}
+    search(Pipeline(steps, memory=memory), {"m__max_depth": [1, 2, 3]}, scoring=score, **options)
+    assert len(draws) > 2 * 3
+    assert len(set(draws)) == 2 * 3
+
+
 def test_draws_of_one_fit_are_not_taken_for_those_of_another(evaluations, monkeypatch):
     """Where the fit of a transformer without a seed does not pay, and its output for the test rows
     would: that output is the fitted transformer's own."""
@@ -320,6 +359,17 @@ class Unlikely(TransformerMixin, BaseEstimator):
         return X - self.means_[0]
 
 
+class Trimmed(Pipeline):
+    """Trains on other rows than those that it is given."""
+
+    def __init__(self, steps, *, transform_input=None, memory=None, verbose=False, factor=1.0):
+        super().__init__(steps, transform_input=transform_input, memory=memory, verbose=verbose)
+        self.factor = factor
+
+    def fit(self, X, y):
+        return super().fit(X[5:] * self.factor, y[5:])
+
+
 def deep_copying(model, X, y):
     """Also transforms other rows than those it was given, in a copy of the model and in itself."""
     other = pickle.loads(pickle.dumps(copy.deepcopy(model)))
@@ -402,6 +452,11 @@ CASES = {
             "return_train_score": True,
         },
     ),
+    "a fit of its own": (
+        Trimmed([("s", StandardScaler()), ("m", knn)]),
+        {"factor": [0.5, 1.0], "m__n_neighbors": [1, 3, 5, 9]},
+        {"return_train_score": True},
+    ),
     "training scores": ([("odd", Unlikely()), ("m", knn)], K, {"return_train_score": True}),
     "target encoder": (
         [("t", TargetEncoder(random_state=0)), ("m", bayes)],
@@ -458,7 +513,7 @@ CASES = {
             ("pca", PCA(5, copy=False, random_state=0)),
             ("m", knn),
         ],
-        K,
+        {**K, "s__copy": np.array([False])},
         {"scoring": ["accuracy", "f1_macro"], "return_train_score": True},
     ),
     "a scorer that copies": (
@@ -573,6 +628,26 @@ def test_a_clone_within_a_target_regressor_keeps_no_trace(evaluations, store):
     assert outcome["model"].regressor_.memory is None
 
 
+def test_a_clone_that_a_scorer_keeps_holds_no_rows(store):
+    """They are let go of with the evaluation; the clone can be fitted as ever."""
+    rows, clones = [], []
+
+    class Remembering(StandardScaler):
+        def fit(self, X, y=None, sample_weight=None):
+            rows.append(weakref.ref(X))
+            return super().fit(X, y, sample_weight)
+
+    def score(model, X, y):
+        clones.append(clone(model))
+        return 0.0
+
+    outcome = evaluate(make_pipeline(Remembering(), PCA(5), knn), store, scorer=score)
+    del outcome["model"]
+    gc.collect()
+    assert [row() for row in rows] == [None]
+    assert clones[0].fit(X, y).predict(X).shape == y.shape
+
+
 def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
     """The reason is the same text for every file, so it is one warning."""
 
@@ -643,13 +718,6 @@ def test_several_metrics_transform_once(evaluations, store, tmp_path):
     evaluate(model, store, scorer=_MultimetricScorer(scorers=scorers, raise_exc=False))
     assert len(counts(path, "transform")) == 2
     assert sorted(path.read_text().split()[::3]) == ["fit", *["transform"] * 3]
-
-
-class Sampler(BaseEstimator):
-    """As those of imbalanced-learn: their output is no longer the rows of the fold."""
-
-    def fit_resample(self, X, y):
-        return X[::2], y[::2]
 
 
 def test_a_pipeline_with_a_sampler_is_left_alone(store):
