@@ -77,7 +77,7 @@ class _Reading:
         Those that the installed functions, classes and modules are of.
     """
 
-    met: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    met: dict[int, tuple[str, Any]] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
 
     def text(self, value: Any) -> str:

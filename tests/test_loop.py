@@ -309,3 +309,19 @@ def test_time_ends_before_a_suspect_has_run_again(pool, take):
         result = successive_halving(objective, range(12), max_resources=1, max_time=600)
     assert began == [*range(9), 10, 11]
     assert result.history["candidate"].tolist() == list(range(6))
+
+
+def test_the_first_trial_runs_again_even_after_the_time(pool, monkeypatch):
+    """The first trial has a score even if its worker died when time was over, so that there is a
+    result; what was in flight with it does not start again."""
+
+    def last_first():
+        tasks, call = pool.flying.pop()
+        yield tasks, pool.answer(call, 0)
+
+    monkeypatch.setattr(pool, "receive", last_first)
+    objective = Deadly(_0=1)
+    with pytest.warns(match="max_time=1e-09 was reached: 5 of 6 trials"):
+        result = successive_halving(objective, range(6), max_resources=1, max_time=1e-9)
+    assert objective.began == [0, 0]
+    assert result.history["candidate"].tolist() == [0]
