@@ -303,13 +303,14 @@ def _evaluate_batch(
     end = time.monotonic() + seconds
     outcomes: list[Outcome | Exception] = []
     in_worker = os.getpid() != settings.parent
-    filters = warnings.catch_warnings() if in_worker else nullcontext()
-    with config_context(**settings.config), filters:
-        if in_worker:
-            warnings.filters = settings.filters
-        for evaluate, of_task in zip(evaluates, args, strict=True):
-            if time.monotonic() > end:
-                break
+    for evaluate, of_task in zip(evaluates, args, strict=True):
+        if time.monotonic() > end:
+            break
+        filters = warnings.catch_warnings() if in_worker else nullcontext()
+        # For each anew: what one evaluation sets must not depend on who shares its batch.
+        with config_context(**settings.config), filters:
+            if in_worker:
+                warnings.filters = settings.filters[:]
             try:
                 outcomes.append(evaluate(*of_task))
             except Exception as error:

@@ -1,5 +1,6 @@
 """Bad input: each message gives the value, the limit and what to do, and nothing is fitted."""
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from inspect import signature
@@ -227,10 +228,13 @@ def test_scores_that_are_no_floats(tmp_path, answer, score, with_journal):
             assert search.n_fits_ == 0
 
 
-@pytest.mark.parametrize("limit", [np.timedelta64(1, "h"), np.timedelta64(3_600_000_000, "us")])
-def test_max_time_of_numpy(limit, recwarn):
-    """An hour is an hour in any unit."""
+@pytest.mark.parametrize(
+    "limit", [timedelta(hours=1), np.timedelta64(1, "h"), np.timedelta64(3_600_000_000, "us")]
+)
+def test_max_time_with_a_unit(limit, recwarn):
+    """An hour is an hour in any unit, and the longest time of all is one as well."""
     assert seconds_of(limit) == 3600.0
+    assert seconds_of(timedelta.max) == timedelta.max.total_seconds()
     hyperband(max_time=limit).plan(X, y)
 
 

@@ -144,6 +144,21 @@ def test_settings_go_along(backend):
     assert set(search.cv_results_["mean_test_score"]) == {10.0}
 
 
+def test_settings_are_for_one_evaluation():
+    """What an evaluation sets is undone when it ends, so that it is the same for the next, whoever
+    shares its batch."""
+
+    def objective(configuration, resource):
+        score = 1000 * sklearn.get_config()["assume_finite"] + len(warnings.filters)
+        sklearn.set_config(assume_finite=True)
+        warnings.simplefilter("ignore", EncodingWarning)
+        return score
+
+    with joblib.parallel_config(backend="loky"):
+        result = successive_halving(objective, range(30), max_resources=1, n_jobs=2)
+    assert len(set(result.history["score"])) == 1
+
+
 def test_short_tasks_go_in_batches():
     """A hundred that take no time begin on the workers in far fewer batches: those of a batch run
     one after another on one thread, without this one having a say in between."""
