@@ -68,15 +68,16 @@ class _Reading:
 
     Attributes
     ----------
-    met : dict of int to (int, object)
-        Objects, functions and classes, by their ids. One that is met again, as in a recursion, goes
-        by its number; it is held here so that nobody else gets its id.
+    met : dict of int to (str, object)
+        The texts of objects, functions and classes, by their ids. One that is met again while it is
+        being read, as in a recursion, goes by a number. It is held here so that nobody else gets
+        its id.
 
     packages : set of str
         Those that the installed functions, classes and modules are of.
     """
 
-    met: dict[int, tuple[int, Any]] = field(default_factory=dict)
+    met: dict[int, tuple[str, Any]] = field(default_factory=dict)
     packages: set[str] = field(default_factory=set)
 
     def text(self, value: Any) -> str:
@@ -100,12 +101,15 @@ class _Reading:
             name = value.dist.name if _is_installed(of.__module__) else self.text(of)
             return f"{name}({self.text(value.args)}, {self.text(value.kwds)})"
         if id(value) in self.met:
-            return f"#{self.met[id(value)][0]}"
-        self.met[id(value)] = len(self.met), value
+            return self.met[id(value)][0]
+        self.met[id(value)] = f"#{len(self.met)}", value
         text = self.text(_parts(value))
         if isinstance(value, (type, FunctionType)):
-            return f"{value.__qualname__} {joblib.hash(text)[:16]}"
-        return f"{self.text(type(value))}({text})"
+            text = f"{value.__qualname__} {joblib.hash(text)[:16]}"
+        else:
+            text = f"{self.text(type(value))}({text})"
+        self.met[id(value)] = text, value
+        return text
 
     def _name(self, value: type | FunctionType | ModuleType) -> str | None:
         """The name of what is installed; None for the user's own."""

@@ -214,6 +214,8 @@ def successive_halving(
     (2, 9)
     """
     configurations = list(configurations)
+    if not configurations:
+        raise ValueError("configurations is empty; give at least one")
     levels = schedules.ladder(max_resources, min_resources, factor)
     rule = schedules.rule_for(schedule, schedules.SINGLE_RULES, levels, factor)
     plan = spaces.scheduled(rule, configurations)
@@ -513,7 +515,7 @@ def _result(work: _Calls) -> Result | None:
         "candidate": [trial.candidate for trial in trials],
         "n_resources": [race.rung(trial).n_resources for trial in trials],
         "score": [work.sign * race.scores[trial] for trial in trials],
-        "seconds": [outcome.fit_time for outcome in work.outcomes(trials)],
+        "seconds": [work.known[work.tasks(trial)[0]].fit_time for trial in trials],
     }
     return Result(
         best_configuration=work.candidates[best.candidate],

@@ -142,12 +142,11 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
                 workers.send(tasks, partial(loop.call, tasks))
             if workers.n_flying:
                 ended = workers.receive()
-            elif loop.suspects and not loop.is_over:
-                tasks = [next(iter(loop.suspects))]
+            elif tasks := loop.suspect():
                 ended = workers.alone(tasks, partial(loop.call, tasks))
             else:
                 watching.close()
-                return not loop.is_over
+                return not (loop.is_over or loop.suspects)
             for tasks, answer in ended:
                 loop.receive(tasks, answer)
 
@@ -202,6 +201,10 @@ class _Loop:
         while len(batch) < size and self._fill() and self.left[0].amount == first.amount:
             batch.append(self.left.popleft())
         return batch
+
+    def suspect(self) -> list[Task]:
+        """One that is to run alone; empty if there is none, or none that may still start."""
+        return [task for task in self.suspects if self._time_left(task) > 0][:1]
 
     def _fill(self) -> bool:
         """Whether there is a task to run; asks the race until there is, or it has none."""
@@ -300,13 +303,14 @@ def _evaluate_batch(
     end = time.monotonic() + seconds
     outcomes: list[Outcome | Exception] = []
     in_worker = os.getpid() != settings.parent
-    filters = warnings.catch_warnings() if in_worker else nullcontext()
-    with config_context(**settings.config), filters:
-        if in_worker:
-            warnings.filters = settings.filters
-        for evaluate, of_task in zip(evaluates, args, strict=True):
-            if time.monotonic() > end:
-                break
+    for evaluate, of_task in zip(evaluates, args, strict=True):
+        if time.monotonic() > end:
+            break
+        filters = warnings.catch_warnings() if in_worker else nullcontext()
+        # For each anew: what one evaluation sets must not depend on who shares its batch.
+        with config_context(**settings.config), filters:
+            if in_worker:
+                warnings.filters = settings.filters[:]
             try:
                 outcomes.append(evaluate(*of_task))
             except Exception as error:

@@ -31,8 +31,10 @@ def seconds_of(max_time: Any) -> float:
     if max_time is None:
         return inf
     seconds = max_time
-    if isinstance(max_time, timedelta | np.timedelta64):
-        seconds = np.timedelta64(max_time) / np.timedelta64(1, "s")
+    if isinstance(max_time, timedelta):
+        seconds = max_time.total_seconds()
+    elif isinstance(max_time, np.timedelta64):
+        seconds = max_time / np.timedelta64(1, "s")
     if not seconds > 0:
         raise ValueError(f"max_time={max_time!r} must be above 0 seconds, or None")
     return float(seconds)

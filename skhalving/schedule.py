@@ -172,6 +172,8 @@ class Schedule:
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "brackets", tuple(self.brackets))
+        if not self.brackets:
+            raise ValueError("a schedule without brackets runs nothing; give at least one")
         for b, bracket in enumerate(self.brackets):
             stands_on = [(rung.n_resources, rung.n_folds) for rung in bracket.rungs]
             if not stands_on or stands_on != list(self.levels[-len(stands_on) :]):
@@ -551,9 +553,11 @@ def rule_for(
     schedule: str | Schedule, rules: Mapping[str, Rule], levels: Sequence[Level], factor: int
 ) -> Callable[[int | None], Schedule]:
     """From a number of candidates to their brackets, by a rule's name or as the user made them."""
-    if isinstance(schedule, str):
-        if schedule not in rules:
-            raise ValueError(f"schedule={schedule!r} is unknown; give one of {sorted(rules)}")
+    if not isinstance(schedule, Schedule):
+        if schedule not in [*rules]:
+            raise ValueError(
+                f"schedule={schedule!r} is unknown; give one of {sorted(rules)}, or a Schedule"
+            )
         return lambda n: rules[schedule](levels, factor, n)
     if schedule.levels[-1] != levels[-1]:
         raise ValueError(

@@ -93,11 +93,11 @@ _ELSEWHERE = {
 
 def _hinting(init: Callable[..., None]) -> Callable[..., None]:
     """Have a constructor say which argument there is instead of one that there is not."""
-    known = signature(init).parameters
+    _, *known = signature(init).parameters
 
     @wraps(init)
     def hinting(self: Any, *args: Any, **options: Any) -> None:
-        for unknown in options.keys() - known.keys():
+        for unknown in [name for name in options if name not in known]:
             name, near = type(self).__name__, get_close_matches(unknown, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"see {name}"
             hint = _ELSEWHERE.get(unknown, hint)
@@ -330,6 +330,8 @@ class _HalvingSearchCV(BaseSearchCV):
         if self.continue_training is True:
             self._check_continuation()
         levels = self._ladder(resource, len(splits))
+        if self.n_candidates != "auto":
+            schedules.check_integer("n_candidates", self.n_candidates, 1)
         wanted = None if self.n_candidates == "auto" else int(self.n_candidates)
         if wanted is None and isinstance(self.schedule, Schedule):
             wanted = self.schedule.n_candidates
@@ -575,7 +577,9 @@ class _HalvingSearchCV(BaseSearchCV):
             race.schedule, trials, params, outcomes, self.n_splits_, self.error_score
         )
         self.cv_results_ = cv_results(self.all_cv_results_, self.n_splits_)
-        self.multimetric_ = "mean_test_score" not in self.cv_results_
+        metrics = [name for name in self.cv_results_ if name.startswith("mean_test_")]
+        by_name = isinstance(work.evaluate.options["scorer"], _MultimetricScorer)
+        self.multimetric_ = by_name or metrics != ["mean_test_score"]
 
     def _choose(self) -> None:
         """The best row of ``cv_results_``, as ``GridSearchCV`` chooses it."""

@@ -1,5 +1,6 @@
 """Bad input: each message gives the value, the limit and what to do, and nothing is fitted."""
 
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from inspect import signature
@@ -104,6 +105,7 @@ BAD = {
     "no space": ({"space": None}, ["param_distributions", "param_grid", "exactly one"]),
     "no candidates": ({"n_candidates": 0}, ["n_candidates", "[1, inf)", "'auto'", "Got 0 "]),
     "fewer than no candidates": ({"n_candidates": -3}, ["n_candidates", "[1, inf)", "Got -3 "]),
+    "a bool of candidates": ({"n_candidates": True}, ["n_candidates=True", "integer", "least 1"]),
     "a float of candidates": ({"n_candidates": 3.0}, ["n_candidates", "an int", "Got 3.0 "]),
     "a float of min_resources": ({"min_resources": 9.5}, ["min_resources", "an int", "Got 9.5 "]),
     "no min_resources": ({"min_resources": 0}, ["min_resources", "[1, inf)", "Got 0 "]),
@@ -183,16 +185,17 @@ def test_messages_name_the_class(search):
         ("n_iter", "pass n_candidates"),
         ("aggressive_elimination", "schedule"),
         ("facter", "did you mean 'factor'"),
+        ("sel", "see "),
         ("xyzzy", "see "),
     ],
 )
 def test_arguments_that_there_are_not(search, argument, remedy):
-    """The class that the user wrote, the name that it does not know, and what to pass instead; the
+    """The class that the user wrote, the first name that it does not know, and what to pass; the
     signature that is shown is that of the constructor all the same."""
     with pytest.raises(
         TypeError, match=rf"{search.__name__} has no argument '{argument}'; .*{remedy}"
     ):
-        search(Counting(), SPACE, **{argument: 3})
+        search(Counting(), SPACE, **{argument: 3}, zyx=1)
     assert list(signature(search).parameters) == list(signature(search.__init__).parameters)[1:]
 
 
@@ -225,10 +228,13 @@ def test_scores_that_are_no_floats(tmp_path, answer, score, with_journal):
             assert search.n_fits_ == 0
 
 
-@pytest.mark.parametrize("limit", [np.timedelta64(1, "h"), np.timedelta64(3_600_000_000, "us")])
-def test_max_time_of_numpy(limit, recwarn):
-    """An hour is an hour in any unit."""
+@pytest.mark.parametrize(
+    "limit", [timedelta(hours=1), np.timedelta64(1, "h"), np.timedelta64(3_600_000_000, "us")]
+)
+def test_max_time_with_a_unit(limit, recwarn):
+    """An hour is an hour in any unit, and the longest time of all is one as well."""
     assert seconds_of(limit) == 3600.0
+    assert seconds_of(timedelta.max) == timedelta.max.total_seconds()
     hyperband(max_time=limit).plan(X, y)
 
 

@@ -13,6 +13,7 @@ import pytest
 import scipy
 import sklearn
 from scipy.stats import loguniform, uniform
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score, make_scorer
 from sklearn.pipeline import make_pipeline
@@ -258,6 +259,16 @@ def test_chains_are_read_once():
     """A hundred functions, each of which calls the next two, take no time exponential in that."""
     source = "".join(f"def f{i}(): return f{i + 1}() + f{i + 2}()\n" for i in range(100))
     assert stable(defined(source + "it = f0")) == stable(defined(source + "it = f0"))
+
+
+def test_sharing_is_not_seen():
+    """An object in two places reads as two that are equal, since a clone has two of them."""
+    Scale = defined("class it:\n def __init__(self, by): self.by = by")
+    scaler, scale = StandardScaler(), Scale(1)
+    assert stable([scaler, scaler]) == stable([scaler, StandardScaler()])
+    assert stable([scale, scale]) == stable([scale, Scale(1)]) != stable([scale, Scale(2)])
+    shared = make_pipeline(scaler, FunctionTransformer(scale), scaler)
+    assert stable(clone(shared)) == stable(shared)
 
 
 def test_an_unassigned_closure():

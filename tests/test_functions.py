@@ -16,7 +16,15 @@ from strategies import ladders
 
 import skhalving.functions
 import skhalving.search
-from skhalving import Bracket, Schedule, hyperband, hyperband_schedule, successive_halving
+from skhalving import (
+    Bracket,
+    Level,
+    Rung,
+    Schedule,
+    hyperband,
+    hyperband_schedule,
+    successive_halving,
+)
 from skhalving.journal import Journal
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -246,6 +254,23 @@ def test_history_is_a_table():
     assert (frame.seconds >= 0).all()
 
 
+def test_history_of_a_schedule_with_folds():
+    """A function has no folds, so a level that adds some costs no call; it has its rows all the
+    same."""
+    levels, calls = [Level(3, 1), Level(3, 3), Level(9, 1)], []
+    schedule = Schedule(levels, [Bracket((Rung(5, 3, 1), Rung(3, 3, 3), Rung(1, 9, 1)))])
+
+    def objective(x, resource):
+        calls.append(x)
+        return x
+
+    result = successive_halving(objective, range(5), max_resources=9, schedule=schedule)
+    assert len(calls) == 6
+    assert {name: len(column) for name, column in result.history.items()} == dict.fromkeys(
+        result.history, 9
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -263,7 +288,7 @@ def test_bad_arguments(arguments, message):
 
 def test_no_configurations():
     """An empty list is an error, not an empty result."""
-    with pytest.raises(ValueError, match=r"\[0\] candidates on its rungs; .* needs at least one"):
+    with pytest.raises(ValueError, match=r"configurations is empty; give at least one"):
         successive_halving(square, [], max_resources=3)
 
 

@@ -45,6 +45,11 @@ AS_GRID = {
         "refit": "roc_auc",
         "return_train_score": True,
     },
+    "with a metric called score among others": {
+        "scoring": {"score": "accuracy", "loss": "neg_log_loss"},
+        "refit": "loss",
+    },
+    "with a metric called score alone": {"scoring": {"score": "accuracy"}, "refit": "score"},
     "with a callable for refit": {
         "refit": lambda results: int(results["rank_test_score"].max()) - 1
     },

@@ -144,6 +144,21 @@ def test_settings_go_along(backend):
     assert set(search.cv_results_["mean_test_score"]) == {10.0}
 
 
+def test_settings_are_for_one_evaluation():
+    """What an evaluation sets is undone when it ends, so that it is the same for the next, whoever
+    shares its batch."""
+
+    def objective(configuration, resource):
+        score = 1000 * sklearn.get_config()["assume_finite"] + len(warnings.filters)
+        sklearn.set_config(assume_finite=True)
+        warnings.simplefilter("ignore", EncodingWarning)
+        return score
+
+    with joblib.parallel_config(backend="loky"):
+        result = successive_halving(objective, range(30), max_resources=1, n_jobs=2)
+    assert len(set(result.history["score"])) == 1
+
+
 def test_short_tasks_go_in_batches():
     """A hundred that take no time begin on the workers in far fewer batches: those of a batch run
     one after another on one thread, without this one having a say in between."""
@@ -309,3 +324,19 @@ def test_time_ends_before_a_suspect_has_run_again(pool, take):
         result = successive_halving(objective, range(12), max_resources=1, max_time=600)
     assert began == [*range(9), 10, 11]
     assert result.history["candidate"].tolist() == list(range(6))
+
+
+def test_the_first_trial_runs_again_even_after_the_time(pool, monkeypatch):
+    """The first trial has a score even if its worker died when time was over, so that there is a
+    result; what was in flight with it does not start again."""
+
+    def last_first():
+        tasks, call = pool.flying.pop()
+        yield tasks, pool.answer(call, 0)
+
+    monkeypatch.setattr(pool, "receive", last_first)
+    objective = Deadly(_0=1)
+    with pytest.warns(match="max_time=1e-09 was reached: 5 of 6 trials"):
+        result = successive_halving(objective, range(6), max_resources=1, max_time=1e-9)
+    assert objective.began == [0, 0]
+    assert result.history["candidate"].tolist() == [0]

@@ -376,6 +376,9 @@ def test_the_word_for_a_schedule():
     ]
     with pytest.raises(ValueError, match=r"schedule='x' is unknown; give one of \['hedged', 'publ"):
         hyperband_schedule(81, schedule="x")
+    for no_schedule in (3, None, ["hedged"]):
+        with pytest.raises(ValueError, match=r"is unknown; give one of .*, or a Schedule"):
+            hyperband_schedule(81, schedule=no_schedule)
 
 
 # -- how deep "auto" goes ---------------------------------------------------------------------
@@ -436,6 +439,7 @@ def test_a_schedule_of_ones_own():
 @pytest.mark.parametrize(
     ("brackets", "message"),
     [
+        ([], "a schedule without brackets runs nothing; give at least one"),
         ([Bracket(())], r"bracket 0 has rungs on \[\], which are not the highest of the levels"),
         ([Bracket((Rung(3, 300),))], r"bracket 0 has rungs on \[\(300, 1\)\], which are not"),
         ([Bracket.on(STANDARD, 9), Bracket.on(STANDARD, 2, 3)], r"bracket 1 has \[2, 3\] candid"),
