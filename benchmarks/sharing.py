@@ -172,9 +172,10 @@ def seconds(case: Case, share: bool, n_jobs: int) -> tuple[float, HyperbandSearc
 
 def bytes_in(folder: str) -> int:
     total = 0
-    for path in Path(folder).rglob("*"):
-        with suppress(OSError):  # it has just been renamed or removed
-            total += path.stat().st_size
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # it has just been renamed or removed
+                total += os.path.getsize(os.path.join(parent, name))
     return total
 
 

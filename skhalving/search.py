@@ -460,9 +460,10 @@ class _HalvingSearchCV(BaseSearchCV):
         _, model = owner(self.estimator, self.resource)
         if find(model, self.resource.split("__")[-1]) is None:
             raise ValueError(
-                f"continue_training=True, but {self.estimator!r} cannot go on training by "
-                f'{self.resource!r}; pass continue_training="auto" to start from scratch on '
-                "every rung, or teach it with skhalving.register_continuation"
+                f"continue_training=True, but {type(self.estimator).__name__} cannot go on "
+                f'training by {self.resource!r}; pass continue_training="auto" to start from '
+                "scratch on every rung, take a parameter that counts trees or epochs as the "
+                "resource, or teach it with skhalving.register_continuation"
             )
 
     def _describe(self, checked: _Checked) -> None:
