@@ -144,7 +144,7 @@ def test_continuing_pays_only_for_what_is_new():
 @pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
 def test_tasks_continue_where_a_search_does(task):
     """What the tables say of going on is what ``continue_training="auto"`` does."""
-    model = owner(task.estimator(), task.resource)
+    _, model = owner(task.estimator(), task.resource)
     family = find(model, task.resource.split("__")[-1])
     assert task.continues == (family is not None and family.exact(model))
 
