@@ -35,7 +35,7 @@ from skhalving.store import Store, cloudpickle
 
 # A step's outputs are written although nobody may come back for them. After this many different
 # outputs without a use, only an output that is asked for again is written.
-_TRIALS = 3
+_TRIALS = 2
 # What takes fewer seconds is not written, not even to find out what a file takes.
 _QUICK = 1e-3
 
