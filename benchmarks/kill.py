@@ -145,14 +145,16 @@ def workers_of(pid):
             yield int(folder.name)
 
 
-def shot(folder, shots, rng, expected):
+def shot(folder, shots, rng, expected, seconds):
     """A verdict for each search, until enough workers have been shot in all."""
     done = runs = 0
     while done < shots:
         runs += 1
         with start(*(folder / f"shot-{runs}-{i}.jsonl" for i in range(2))) as process:
+            wait = rng.uniform(0.3, 1) * seconds  # the first shot is within the search
             while process.poll() is None:
-                time.sleep(rng.uniform(4, 12))
+                time.sleep(wait)
+                wait = rng.uniform(4, 12)
                 if done < shots and (workers := list(workers_of(process.pid))):
                     os.kill(rng.choice(workers), signal.SIGKILL)
                     done += 1
@@ -168,7 +170,7 @@ def main(kills=100, flips=2000, cuts=300, shots=50):
             f"{kills} kills": killed(folder, kills, rng, expected, seconds),
             f"{flips} flipped bits": damaged(folder, [flip(rng)] * flips),
             f"{cuts} cuts": damaged(folder, [cut(rng)] * cuts),
-            f"{shots} shot workers": shot(folder, shots, rng, expected),
+            f"{shots} shot workers": shot(folder, shots, rng, expected, seconds),
         }
         columns = ["equal", "clear error", "different"]
         print(f"| {' | '.join(['', 'searches', *columns])} |\n|---{'|--:' * 4}|")
