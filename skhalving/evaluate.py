@@ -189,8 +189,7 @@ class Evaluate:
             stopped=stopped,
             n_fitted=shared.n_fitted,
             n_shared=shared.n_shared,
-            fault=shared.fault
-            and f"the output of a transformer could not be shared: {shared.fault}",
+            fault=shared.fault,
         )
 
     def _watched(

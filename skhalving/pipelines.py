@@ -291,7 +291,8 @@ class Sharing:
         except TimeoutError:  # of the evaluation, not of the disk
             raise
         except Exception as error:  # the disk is full, or it cannot be pickled
-            self.fault = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
+            why = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
+            self.fault = f"the output of a transformer could not be shared: {why}"
             return inf
         return time.perf_counter() - start
 

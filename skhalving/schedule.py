@@ -406,19 +406,16 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     ======================================  =============  ================  ==============
 
     *Few levels or candidates*: the second bracket never enters at full resource, where it would be
-    random search (on three levels one bracket of 27,9,3 candidates has a speed-up of 2.7, and two
-    of 18,6,2 and 18,6 one of 2.1). If half of the candidates cannot fill a level, the ladder starts
-    one level higher. If at most one level below full resource remains, one bracket has all
-    candidates. On the ladder above that is so for up to
-    25 candidates: 9 of them run as 9,3,2 from R/3 on.
+    random search. If half of the candidates cannot fill a level, the ladder starts one level
+    higher. If at most one level below full resource remains, one bracket has all candidates. On the
+    ladder above that is so for up to 25 candidates: 9 of them run as 9,3,2 from R/3 on.
 
     *Many candidates*: the number of finalists grows in proportion. Of 100 on the ladder above 9
     reach the top (50,25,9,3 / 50,17,6). Of 150, in proportion, the cost is 1/4.4 of all 150 on all
     folds, and the answer is .04 standard deviations (of the best one's folds) below the best. With
     at most 3 and 5 finalists it would be 1/5.2 and .06, with at most 2 and 3 1/5.6 and .10.
-    Of 2,000 (one task, 60 orders) 56 and 112 finalists hold the very best one. 3 and 5 find rank
-    11, .07 below it, and 2 and 3 rank 20, .11 below. Where cost is proportional to the rows they
-    cost 1/5.6, 1/8.8 and 1/8.9 of all.
+    Of 2,000 (one task, 60 orders) they hold the very best one, for 1/4.2; 3 and 5 find rank 11, .07
+    below it, for 1/5.5, and 2 and 3 rank 20, .11 below, for 1/5.5.
 
     Unless told otherwise, ``3 * prod(shares)`` candidates start: three would reach the top if every
     cut were exact. On the ladder above these are 54.

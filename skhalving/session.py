@@ -75,9 +75,10 @@ def conduct(
         work.known.update(recorder.known)
         told.insert(0, recorder)
     told.append(Cleaner(work.store, race.schedule.levels, work.first_like))
-    # What on_result raises costs nobody what they know: those who know stand before it.
-    report = Reporter(race, pace, work.candidates, work.unit, verbose, on_result, work.sign)
-    told += [report, _FirstLevel(work)]
+    if verbose > 0 or on_result is not None:
+        # What on_result raises costs nobody what they know: those who know stand before it.
+        told.append(Reporter(race, pace, work.candidates, work.unit, verbose, on_result, work.sign))
+    told.append(_FirstLevel(work))
     whole = run(work, told, pace, **parallel)
     work.complain(work.outcomes(race.scores))
     if not whole:
@@ -98,6 +99,7 @@ class _FirstLevel(Watcher):
         self._work = work
 
     def ended(self, level: int) -> None:
-        outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == 0)
-        if level == 0 and outcomes and all(outcome.error for outcome in outcomes):
-            self._work.complain(outcomes)
+        if level == 0:
+            outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == 0)
+            if outcomes and all(outcome.error for outcome in outcomes):
+                self._work.complain(outcomes)

@@ -170,7 +170,8 @@ def test_processes_share_files(tmp_path):
 
 
 def test_an_iteration_parameter_needs_one_fit_a_fold(evaluations, tmp_path):
-    """Its rows are the same on every level; models that go on take the same transformers."""
+    """And one transformation each of the training and of the test rows: its rows are the same on
+    every level. Models that go on take the same transformers."""
     path = tmp_path / "calls"
     forest = RandomForestClassifier(n_estimators=18, random_state=0)
     model = Pipeline([("c", Counting(str(path))), ("m", forest)])
@@ -178,6 +179,7 @@ def test_an_iteration_parameter_needs_one_fit_a_fold(evaluations, tmp_path):
         model, {"m__max_depth": range(1, 10)}, resource="m__n_estimators", min_resources=2
     )
     assert sorted(counts(path, "fit")) == [1, 1]
+    assert sum(counts(path, "transform")) == 2 * 2
     assert "True" in found["continued"]
 
 
@@ -656,7 +658,9 @@ def test_a_full_disk_is_told_and_harms_nothing(evaluations, store, monkeypatch):
 
     monkeypatch.setattr(Store, "share", full)
     outcomes = [evaluate(encoded_digits(), store) for _ in range(2)]
-    assert outcomes[0]["shared"].fault == "OSError: No space left on device"
+    assert outcomes[0]["shared"].fault.endswith(
+        "could not be shared: OSError: No space left on device"
+    )
     assert outcomes[0]["test_scores"] == outcomes[1]["test_scores"] > 0
     assert outcomes[1]["shared"].n_fitted == 2
 
