@@ -2,7 +2,8 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.live --seconds 600
 
-Every method gets as much as ten configurations cost on all folds (``Problem.seconds``). Those that
+Every method gets as much as ten configurations cost on all folds on this machine today
+(``Problem.seconds``), whatever it was when the tables were made. Those that
 propose one configuration after another are stopped then; those that are told a number of candidates
 get as many as cost so much in a replay of the task's table. (``BayesHalvingSearchCV`` is told ten
 evaluations, which it counts in its own way.)
@@ -21,27 +22,31 @@ import platform
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zlib import crc32
 
 import numpy as np
+from joblib import Memory
 from sklearn.base import clone
-from sklearn.model_selection import RandomizedSearchCV, cross_val_score
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.model_selection import ParameterSampler, RandomizedSearchCV, cross_val_score
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from benchmarks import questions, rules
 from benchmarks.replay import Table, read_tables
-from benchmarks.tasks import TASKS, Task
+from benchmarks.tasks import SEED, TASKS, Task
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 
 RECORD = Path(__file__).parent / "live.jsonl"
 BUDGET = 10  # configurations on all folds
 N_SEEDS = 5
+N_TIMED = 5  # configurations that tell how fast the machine is today
 PEERS = ("optuna", "optuna-integration", "bayeshalvingsearchcv")
 PACKAGES = ("scikit-learn", "numpy", "scipy", *PEERS)
 Params = dict[str, Any]
@@ -57,10 +62,11 @@ class Problem:
     splits: list[tuple[np.ndarray, np.ndarray]]
     seed: int
     table: Table
+    slowness: float  # how much longer evaluations take now than when the table was made
 
     @property
     def seconds(self) -> float:
-        return BUDGET * self.table.full_cost
+        return BUDGET * self.table.full_cost * self.slowness
 
     @property
     def common(self) -> dict[str, Any]:
@@ -91,13 +97,18 @@ def random_search(p: Problem) -> Params:
     return search.fit(p.X, p.y).best_params_
 
 
-def halving(search: type, name: str, **options: Any) -> Method:
-    """A search of scikit-learn's kind that has a resource, and takes a number of candidates."""
+def halving(
+    search: type, name: str, change: Callable[[Any], Any] = clone, **options: Any
+) -> Method:
+    """A search of scikit-learn's kind that has a resource, and takes a number of candidates.
+
+    ``change`` is made to the task's estimator before the search.
+    """
 
     def method(p: Problem) -> Params:
         n, resource = p.candidates(name), p.task.resource
         all_options = {**p.common, "resource": resource, "n_candidates": n, **options}
-        found = search(p.task.estimator(), p.task.space, **all_options).fit(p.X, p.y)
+        found = search(change(p.task.estimator()), p.task.space, **all_options).fit(p.X, p.y)
         return {name: value for name, value in found.best_params_.items() if name != resource}
 
     return method
@@ -203,8 +214,62 @@ METHODS: dict[str, Method] = {
     "BayesHalvingSearchCV": bayes_halving,
 }
 
+# -- the default search, with one thing switched ---------------------------------------------------
+
+
+def last_step(estimator: Any) -> Any:
+    """Of a pipeline; any other estimator is its own."""
+    return estimator[-1] if isinstance(estimator, Pipeline) else estimator
+
+
+def sharing_nothing(pipeline: Pipeline) -> Pipeline:
+    """A memory given by the user is left to do its work, and this one does nothing."""
+    return clone(pipeline).set_params(memory=Memory(None))
+
+
+def stopping_early(estimator: Any) -> Any:
+    """After 10 iterations in a row that were no better, the default of scikit-learn."""
+    changed = clone(estimator)
+    last_step(changed).set_params(early_stopping=True)
+    return changed
+
+
+def is_pipeline(task: Task) -> bool:
+    return isinstance(task.estimator(), Pipeline)
+
+
+def is_histogram_boosting(task: Task) -> bool:
+    """Of the tasks' estimators, these alone can be stopped on a validation set."""
+    boosters = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+    return isinstance(last_step(task.estimator()), boosters)
+
+
+class Switch(NamedTuple):
+    """As the default search, of as many candidates, on the tasks where it makes a difference."""
+
+    method: Method
+    applies: Callable[[Task], bool]
+
+
+UNSHARED, STOPPED = "nothing shared", 'early stopping on the fold, `eval_set="fold"`'
+SWITCHES = {
+    UNSHARED: Switch(halving(HyperbandSearchCV, rules.HEDGED, sharing_nothing), is_pipeline),
+    STOPPED: Switch(
+        halving(HyperbandSearchCV, rules.HEDGED, stopping_early, eval_set="fold"),
+        is_histogram_boosting,
+    ),
+}
+
 
 # -- running ---------------------------------------------------------------------------------------
+
+
+ALL = {**METHODS, **{name: switch.method for name, switch in SWITCHES.items()}}
+
+
+def methods_for(task: Task) -> list[str]:
+    """All peers, and what can be switched on this task."""
+    return [*(name for name, switch in SWITCHES.items() if switch.applies(task)), *METHODS]
 
 
 def random_state(task: Task, seed: int) -> int:
@@ -212,23 +277,34 @@ def random_state(task: Task, seed: int) -> int:
     return crc32(f"{task.name}, {seed}".encode())
 
 
-def run_one(table: Table, method: str, seed: int) -> dict[str, Any]:
-    """One line of the record."""
+def posed(table: Table, seed: int) -> Problem:
+    """A task as it is posed today: the first configurations of its table tell how fast that is."""
     task = TASKS[table.name]
-    X, X_held, y, y_held = task.load()
-    problem = Problem(task, X, y, task.splits(X, y), random_state(task, seed), table)
-    line: dict[str, Any] = {"task": task.name, "method": method, "seed": seed, **machine()}
-    if method in rules.METHODS:
-        problem.candidates(method)  # replayed now, and not while the clock runs
+    X, _, y, _ = task.load()
+    problem = Problem(task, X, y, task.splits(X, y), random_state(task, seed), table, 1.0)
+    start = time.process_time()
+    for params in ParameterSampler(task.space, N_TIMED, random_state=SEED):
+        problem.scores(params)
+    then = table.cost[:N_TIMED, -1].sum()
+    return replace(problem, slowness=(time.process_time() - start) / then)
+
+
+def run_one(problem: Problem, method: str) -> dict[str, Any]:
+    """What a method finds, and what that costs; or why it does not run."""
+    # Replayed now, and not while the clock runs.
+    problem.candidates(method if method in rules.METHODS else rules.HEDGED)
     start = time.process_time()
     try:
-        params = METHODS[method](problem)
+        params = ALL[method](problem)
     except Exception as error:
-        return {**line, "error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
-    line["cpu"] = time.process_time() - start
-    model = clone(task.estimator()).set_params(**params).fit(X, y)
+        return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+    cpu = time.process_time() - start
+    task = problem.task
+    _, X_held, _, y_held = task.load()
+    model = clone(task.estimator()).set_params(**params).fit(problem.X, problem.y)
     return {
-        **line,
+        "cpu": cpu,
+        "full_evaluations": BUDGET * cpu / problem.seconds,
         "quality": float(problem.scores(params).mean()),
         "held": float(task.scorer()(model, X_held, y_held)),
         "params": {name: repr(value) for name, value in params.items()},
@@ -248,16 +324,25 @@ def run_what_fits(tables: list[Table], seconds: float) -> None:
     done = {(line["task"], line["method"], line["seed"]) for line in recorded()}
     for table in sorted(tables, key=lambda table: table.full_cost):
         for seed in range(N_SEEDS):
-            for method in METHODS:
-                if (table.name, method, seed) in done:
-                    continue
-                if time.process_time() - start > seconds:
-                    return
-                with threadpool_limits(1), warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    line = run_one(table, method, seed)
-                with RECORD.open("a") as file:
-                    print(json.dumps(line), file=file)
+            names = [
+                name
+                for name in methods_for(TASKS[table.name])
+                if (table.name, name, seed) not in done
+            ]
+            if names and time.process_time() - start < seconds:
+                run_and_record(table, seed, names)
+
+
+def run_and_record(table: Table, seed: int, names: list[str]) -> None:
+    """One line for each method."""
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        problem = posed(table, seed)
+        for name in names:
+            line = {"task": table.name, "method": name, "seed": seed, **machine()}
+            line.update(run_one(problem, name))
+            with RECORD.open("a") as file:
+                print(json.dumps(line), file=file)
 
 
 def machine() -> dict[str, Any]:

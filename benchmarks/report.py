@@ -115,7 +115,7 @@ def live_row(
     regret = means(lambda table, run: live_regret(table.quality, run["quality"]))
     return [
         method,
-        f"{np.mean(means(lambda table, run: run['cpu'] / table.full_cost)):.1f}",
+        f"{np.mean(means(lambda table, run: run['full_evaluations'])):.1f}",
         f"{np.mean(regret):.3f} ({interval(regret, np.mean)})",
         questions.worst(regret, tables, of=np.argmax),
         f"{np.mean(means(lambda table, run: live_regret(table.held, run['held']))):.3f}",
