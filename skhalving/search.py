@@ -338,7 +338,7 @@ class _HalvingSearchCV(BaseSearchCV):
         rule = schedules.rule_for(self.schedule, type(self)._rules, levels, self.factor)
         rng = np.random.RandomState(seed)
         candidates, schedule = spaces.fill(rule, self._space(), wanted, rng)
-        self._warn_about_unused(levels, schedule)
+        self._warn_about_unused(levels, schedule, resource)
         candidates, schedule = spaces.with_starting_points(
             candidates, schedule, self._starting_points()
         )
@@ -440,11 +440,14 @@ class _HalvingSearchCV(BaseSearchCV):
             bottom = schedules.auto_min_resources(top, least, self.factor, len(steps), deep)
         return schedules.ladder(top, bottom, self.factor, steps)
 
-    def _warn_about_unused(self, levels: tuple[Level, ...], schedule: Schedule) -> None:
-        """Say so where candidates are too few for what was asked for."""
+    def _warn_about_unused(
+        self, levels: tuple[Level, ...], schedule: Schedule, resource: Resource
+    ) -> None:
+        """Say so where candidates are too few for what was asked for: a least amount, or a
+        parameter as the resource of which every candidate gets all."""
         lowest, used = levels[0].n_resources, schedule.levels[0].n_resources
-        full = levels[-1].n_resources
-        ignored = self.min_resources != "auto" or (self.resource != "n_samples" and used == full)
+        is_whole = used == levels[-1].n_resources
+        ignored = self.min_resources != "auto" or (is_whole and resource.params(used))
         if not (lowest < used and ignored and isinstance(self.schedule, str)):
             return
         rule = type(self)._rules[self.schedule]
@@ -640,12 +643,8 @@ class _SearchWork(Work):
         key = task.fold, task.amount
         if key not in self.parts:
             self.parts[key] = self.evaluate.part(*key)
-        progress = {
-            "split_progress": (task.fold, len(self.order)),
-            "candidate_progress": (task.candidate, len(self.candidates)),
-            **self.callbacks.leaf(task),
-        }
-        return partial(self.parts[key], task, self.candidates[task.candidate], progress)
+        leaf = self.callbacks.leaf(task)
+        return partial(self.parts[key], task, self.candidates[task.candidate], leaf)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         named = next((o.scores for o in outcomes if o.scores), None)
