@@ -521,7 +521,8 @@ class _HalvingSearchCV(BaseSearchCV):
         if self.eval_set is not None:
             stratified, newest = self._labels(checked.y) is not None, self._newest_first
             hold_out = HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
-        # With rows as the resource they change from level to level, so no model goes on.
+        # If rows are the resource, they change from level to level, and no model can go on with
+        # them.
         goes_on = self.continue_training is not False and resource.params(1)
         evaluate = Evaluate(
             estimator=clone(self.estimator),
