@@ -2,8 +2,7 @@
 
 Half of the d dimensions are bits, half are probabilities. The objective counts the ones: the bits,
 and for each probability the mean of ``budget`` coin flips; so a larger budget is a less noisy
-answer. Regret is how far the true number of ones of the configuration returned is below d, the best
-possible, divided by d.
+answer. Regret is that of the true value of the configuration returned, over d, the best possible.
 
 The problem is that of Falkner, Klein, Hutter (2018), BOHB: Robust and Efficient Hyperparameter
 Optimization at Scale, ICML, Section 5.1 (budgets 9 to 729, factor 3).

@@ -12,7 +12,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 
 
 def interval(values: Sequence[float], mean: Callable[..., float] = geometric_mean) -> str:
-    """The range of 95 % of the means when the tasks are drawn again with replacement."""
+    """95 % of the means, tasks drawn again."""
     rng, values = np.random.default_rng(0), np.asarray(values)
     draws = [mean(rng.choice(values, len(values))) for _ in range(N_BOOTSTRAPS)]
     low, high = np.quantile(draws, [0.025, 0.975])

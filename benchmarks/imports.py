@@ -3,8 +3,8 @@
     python benchmarks/imports.py ROUNDS
 
 Python's own count (``-X importtime``) in fresh processes: the least, since noise only adds, and the
-median. Python compiles a module once and keeps the result. Where the environment forbids that
-(``PYTHONDONTWRITEBYTECODE``), every import would compile again, so the variable is removed.
+median. Python compiles a module once and keeps that, as an installer does; where the environment
+forbids it (``PYTHONDONTWRITEBYTECODE``), every import compiles again, so that is left out of it.
 """
 
 import os
@@ -17,7 +17,7 @@ CODE = "from sklearn.model_selection import GridSearchCV; import skhalving"
 
 
 def milliseconds():
-    """The milliseconds of importing GridSearchCV, and of what is imported after it."""
+    """Of GridSearchCV, and of what comes after it."""
     command = [sys.executable, "-X", "importtime", "-c", CODE]
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     report = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stderr

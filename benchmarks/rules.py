@@ -1,7 +1,7 @@
 """The searches that replay compares: each takes a table and a number of candidates.
 
-A *method* is ``method(table, candidates, n) -> Found``, where ``n`` is how many of the candidates
-it takes (None: its default), so that one method can be compared at many costs.
+A *method* is ``method(table, candidates, n) -> Found``, with ``n`` of the candidates (None: as many
+as it takes by default), so that the same method can be asked at many costs.
 """
 
 from __future__ import annotations

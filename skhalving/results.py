@@ -99,7 +99,7 @@ def _over_folds(
 
 
 def warn_of_non_finite(results: Mapping[str, Any]) -> None:
-    """Warn of scores that are not finite, as GridSearchCV does and in its words."""
+    """Warn of mean scores that are NaN or infinite, in GridSearchCV's words."""
     for name, mean in results.items():
         if name.startswith(("mean_test_", "mean_train_")) and not np.isfinite(mean).all():
             warnings.warn(

@@ -26,11 +26,11 @@ from typing import NamedTuple
 # Deeper ladders lose on real estimators, whose cost shrinks less than the resource: boosting on
 # 1/81 of the rows cost 1/17 of the time.
 AUTO_LEVELS = 4
-# But a ninth of millions of rows is dear, and ten thousand rank most candidates well: with more
-# than MANY_ROWS the ladder goes down for as long as ENOUGH_ROWS are left (so with a factor of 3 the
-# lowest level has 6,000 to 18,000 rows). With fewer, one more level may help or harm: on three
-# tables, of 160,608, 190,990 and 245,509 rows, the speed-up was 1.41, .61 and 1.29 times as large
-# (docs/benchmarks.md).
+# But a ninth of several million rows costs much, and ten thousand rows rank most candidates well.
+# So with more than MANY_ROWS rows levels are added at the bottom as long as the lowest one has at
+# least ENOUGH_ROWS rows (with a factor of 3 it then has 6,000 to 18,000). With fewer rows than
+# MANY_ROWS it is not clear that another level helps: on three tables, of 160,608, 190,990 and
+# 245,509 rows, it made the speed-up 1.41, .61 and 1.29 times as large (docs/benchmarks.md).
 MANY_ROWS, ENOUGH_ROWS = 1_000_000, 6_000
 
 
@@ -362,9 +362,8 @@ def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
 
 
 def shares(levels: Sequence[Level], factor: int) -> list[int]:
-    """For each cut, lowest first, the number of candidates of which one is kept. It is 2 if the
-    candidates that are kept get less than the full amount, and ``factor`` if they get all of it.
-    """
+    """For each cut, lowest first, the number of candidates of which one is kept: two, if those who
+    are kept stay below full resource; ``factor``, if they get all of it."""
     top = levels[-1].n_resources
     return [2 if level.n_resources < top else factor for level in levels[1:]]
 
@@ -457,7 +456,7 @@ SINGLE_RULES: Mapping[str, Rule] = {"hedged": hedged_bracket, "published": publi
 
 
 def _schedule(levels: Sequence[Level], *brackets: Bracket) -> Schedule:
-    """A schedule of these brackets, without the low levels that none of them uses."""
+    """The schedule of some brackets, on those of the levels that at least one of them uses."""
     tallest = max(len(bracket.rungs) for bracket in brackets)
     return Schedule(tuple(levels[len(levels) - tallest :]), brackets)
 
@@ -557,8 +556,9 @@ def hyperband_schedule(
 def rule_for(
     schedule: str | Schedule, rules: Mapping[str, Rule], levels: Sequence[Level], factor: int
 ) -> Callable[[int | None], Schedule]:
-    """The function from a number of candidates to a schedule: that of a named rule, or one that
-    always returns the user's own ``Schedule``."""
+    """A function that returns the schedule for a number of candidates (None: for as many as the
+    rule has by itself), by the name of a rule. For a schedule of the user's own it returns that
+    one, whatever the number."""
     if not isinstance(schedule, Schedule):
         if schedule not in [*rules]:
             raise ValueError(
