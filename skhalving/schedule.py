@@ -411,10 +411,10 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     from R/3 on.
 
     *Many candidates*: the number of finalists grows in proportion. Of 100 candidates on the ladder
-    above 9 reach the top (50,25,9,3 / 50,17,6). With fewer finalists the search costs less, and
-    loses more of 2,000 candidates. The cost is a share of that of all candidates on all folds; the
-    loss is how far the answer is below the best candidate, in standard deviations of the best one's
-    scores over the folds:
+    above 9 reach the top (50,25,9,3 / 50,17,6). With fewer finalists the search costs less and
+    loses more. The cost is a share of that of all candidates on all folds; the loss is how far the
+    answer is below the best candidate, in standard deviations of the best one's scores over the
+    folds:
 
     ================  ====================  ==================================================
     finalists         150 candidates        2,000 candidates (one task, the mean of 60 orders)
