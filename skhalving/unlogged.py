@@ -9,11 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 
 
 def unlogged() -> AbstractContextManager[None]:
-    """A context in which mlflow logs nothing by itself, by mlflow's own switch.
+    """mlflow's own switch, where mlflow is imported and is not switched off already.
 
-    The switch is one for the whole process, and leaving mlflow's context turns logging on, whoever
-    turned it off. So a search enters it around the whole race. Evaluations in its threads then find
-    logging off already, and get a context that does nothing.
+    The switch is one for the whole process, and leaving it turns it on whoever turned it off; so
+    the search holds it around the race, and what its threads ask for within is nothing.
     """
     mlflow = sys.modules.get("mlflow.utils.autologging_utils")
     if mlflow is None or mlflow._AUTOLOGGING_GLOBALLY_DISABLED:
