@@ -87,6 +87,9 @@ class _Checked:
 # Arguments of other searches, and what to pass here instead.
 _ELSEWHERE = {
     "n_iter": "pass n_candidates",
+    "n_trials": "pass n_candidates",
+    "max_iter": "pass max_resources",
+    "timeout": "pass max_time, or fit_timeout for a single fit",
     "aggressive_elimination": "pass a schedule of your own",
 }
 
