@@ -156,9 +156,9 @@ class Evaluate:
         if self.hold_out is not None:
             train, held_out = self.hold_out.split(self.y, train, test, task.fold)
 
-        def fit(model: Any, around: Any, /, X: Any, y: Any = None, **fit_params: Any) -> None:
+        def fit(model: Any, /, X: Any, y: Any = None, **fit_params: Any) -> None:
             if held_out is not None:
-                watched = self._watched(train, held_out, shared, model, around, y, fit_params)
+                watched = self._watched(train, held_out, shared, estimator, model, y, fit_params)
                 fit_params = {**watched, **fit_params}
             grow(model, done, task.amount, X, y, **fit_params)
 
@@ -197,8 +197,8 @@ class Evaluate:
         train: Any,
         rows: Any,
         shared: Sharing,
+        estimator: Any,
         model: Any,
-        around: Any,
         y_train: Any,
         fit_params: dict[str, Any],
     ) -> Mapping[str, Any]:
@@ -206,7 +206,7 @@ class Evaluate:
         assert self.hold_out is not None
         X, y = _safe_split(self.estimator, self.X, self.y, rows, train)
         with shared.scoring(X, "score test" if self.hold_out.part == "fold" else "held out"):
-            X, y = as_inside(around, X, y)
+            X, y = as_inside(estimator, X, y)
         # Whatever its name on the way: the one whose training rows the model was given.
         full, weight = self.options["fit_params"], None
         if (known := fit_params.get("sample_weight")) is not None:

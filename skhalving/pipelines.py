@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial, update_wrapper
@@ -402,38 +402,36 @@ def _pipelines(estimator: Any) -> list[Any]:
 
 @contextmanager
 def training(model: Any, inside: str, train: Callable[..., None]) -> Iterator[None]:
-    """Within it, ``model.fit`` calls ``train(nested, around, X, y, **fit_params)`` in place of
-    the own ``fit`` of the nested model that has the prefix ``inside``.
+    """Within it, the nested model that has the prefix ``inside`` is fitted by
+    ``train(nested, X, y, **fit_params)``, in place of its own ``fit``.
 
-    ``around`` are the pipelines and target regressors; they are fitted as ever, and before. The
-    ``fit`` of a target regressor clones its parameter ``regressor``: within this context that clone
-    is the regressor that it has from the level below.
+    What is around that model is fitted as ever, and before it. The ``fit`` of a target regressor
+    clones its parameter ``regressor``: within this context that clone is the regressor that it has
+    from the level below.
     """
-    around: list[Any] = []
     with ExitStack() as stack:
         for prefix, each in nested(model):
-            around.append(each)
             if prefix == inside:
+                stack.enter_context(_instead(each, "fit", partial(train, each)))
                 break
             if _transforms_target(each):
                 if not hasattr(each, "regressor_"):
                     each.regressor_ = clone(each.regressor)
                 regressor = partial(getattr, each, "regressor_")
                 stack.enter_context(_instead(each.regressor, "__sklearn_clone__", regressor))
-        inner = around.pop()
-        stack.enter_context(_instead(inner, "fit", partial(train, inner, around)))
         yield
 
 
-def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
-    """Rows as the innermost model gets them, through all that is fitted around it."""
-    for model in around:
-        if _transforms_target(model):
+def as_inside(model: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """Rows as the innermost model gets them: the fitted transformers of the pipelines and target
+    regressors around it have transformed them."""
+    for _, each in nested(model):
+        if _transforms_target(each):
             column = np.asarray(y).reshape(len(y), -1)
-            target = np.asarray(model.transformer_.transform(column))
+            target = np.asarray(each.transformer_.transform(column))
             y = target[:, 0] if target.shape[1:] == (1,) else target
-        else:
-            for _, step in model.steps[:-1]:
+        elif hasattr(each, "named_steps"):
+            for _, step in each.steps[:-1]:
                 if step is not None and step != "passthrough":
                     X = step.transform(X)
     return X, y
