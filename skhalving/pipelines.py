@@ -16,7 +16,6 @@ are really transformed. Which transformers, models and scorers there are, this r
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -119,7 +118,7 @@ def _hash(value: Any) -> str:
     try:
         return joblib.hash(value)
     except Exception:  # functions without a name of their own: by their code and all it refers to
-        return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
+        return joblib.hash(cloudpickle.dumps(value))
 
 
 @dataclass
@@ -200,7 +199,11 @@ class Sharing:
         kind = f"{before.kind} {type(transformer).__qualname__}"
         routed = {name: dict(given) for name, given in options["params"].items() if given}
         recipe = _Recipe(kind, (before, target), transformer, routed)
-        run = partial(_fitted, function, transformer, X, y, **options)
+
+        def run() -> tuple[Any, Any, str]:
+            """The output, the fitted transformer, and a name for what it drew."""
+            return (*function(transformer, X, y, **options), uuid4().hex)
+
         kept = isinstance(getattr(transformer, "fit_transform", None), _Replaced)
         value, shared = (run(), True) if kept else self._once(recipe, transformer, run)
         output, fitted, draws = value
@@ -295,12 +298,6 @@ class Sharing:
             self.fault = f"the output of a transformer could not be shared: {why}"
             return inf
         return time.perf_counter() - start
-
-
-def _fitted(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Any, str]:
-    """The output, the transformer, and a name for what it drew."""
-    output, fitted = function(*args, **options)
-    return output, fitted, uuid4().hex
 
 
 def _values(transformer: Any, parameter: str) -> list[Any]:
