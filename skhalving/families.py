@@ -117,8 +117,7 @@ def _grow_booster(
     if _FROM_SCRATCH & fit_params.keys():
         done = 0
     if done:
-        booster = model.get_booster() if argument == "xgb_model" else model.booster_
-        fit_params[argument] = booster
+        fit_params[argument] = model
     model.set_params(n_estimators=amount - done)
     _fit(model, X, y, **fit_params)
     model.set_params(n_estimators=amount)
@@ -190,7 +189,6 @@ def _lightgbm_draws_nothing(model: Any) -> bool:
 
 _trees = partial(_grow_total, "n_estimators")
 _xgboost = partial(_grow_booster, "xgb_model")
-_lightgbm = partial(_grow_booster, "init_model")
 _epochs = Family(_grow_epochs, _has_partial_fit, _never)
 
 # The class, its parameter, and how it goes on by that; * stands for Classifier and Regressor.
@@ -211,7 +209,11 @@ _TABLE: list[tuple[str, str, Family]] = [
     ("xgboost.XGB*", "n_estimators", Family(_xgboost, _has_no_callbacks, _xgboost_draws_nothing)),
     # A forest is `n_estimators` trees in one iteration.
     ("xgboost.XGBRF*", "n_estimators", Family(_xgboost, _never)),
-    ("lightgbm.LGBM*", "n_estimators", Family(_lightgbm, exact=_lightgbm_draws_nothing)),
+    (
+        "lightgbm.LGBM*",
+        "n_estimators",
+        Family(partial(_grow_booster, "init_model"), exact=_lightgbm_draws_nothing),
+    ),
     *(
         ("catboost.CatBoost*", name, Family(partial(_grow_catboost, name), exact=_never))
         for name in ("iterations", "n_estimators")
@@ -232,11 +234,9 @@ def class_name(cls: type) -> str:
 
 def find(model: Any, parameter: str, families: Families = FAMILIES) -> Family | None:
     """How an estimator goes on by one of its own parameters, or None: from scratch."""
-    for cls in type(model).__mro__:
-        family = families.get((class_name(cls), parameter))
-        if family is not None:
-            return family if family.allows(model) else None
-    return None
+    keys = [(class_name(cls), parameter) for cls in type(model).__mro__]
+    family = next((families[key] for key in keys if key in families), None)
+    return family if family and family.allows(model) else None
 
 
 def register_continuation(
