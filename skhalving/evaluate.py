@@ -26,7 +26,7 @@ from skhalving.store import Store
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
-from skhalving.validation import HoldOut, n_iter, n_trained
+from skhalving.validation import HoldOut, n_iter, n_trained, stopper_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +213,7 @@ class Evaluate:
             given = _check_method_params(self.X, full, train).items()
             name = next((name for name, value in given if np.array_equal(value, known)), None)
             weight = _check_method_params(self.X, full, rows).get(name)
-        stopper = self.hold_out.stopper(model)
+        stopper = stopper_of(model, self.hold_out.stoppers)
         return stopper.arguments(model, X, stopper.encode(model, y_train, y), weight)
 
     def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
@@ -221,7 +221,7 @@ class Evaluate:
         prefix, model = innermost(estimator)
         if self.hold_out is None:
             return n_iter(model), False
-        names = self.hold_out.stopper(model).parameters
+        names = stopper_of(model, self.hold_out.stoppers).parameters
         counts = self.resource.name in {f"{prefix}{name}" for name in names}
         trained = n_trained(model) if counts else None
         return n_iter(model), trained is not None and trained < task.amount

@@ -128,10 +128,14 @@ STOPPERS: dict[str, Stopper] = {
 }
 
 
-def stopper_of(model: Any, stoppers: Mapping[str, Stopper] = STOPPERS) -> Stopper | None:
-    """How an estimator stops early on a validation set, or None."""
+# Of estimators that take no validation set.
+NO_STOPPER = Stopper(lambda model, X, y, weight: {}, (), {})
+
+
+def stopper_of(model: Any, stoppers: Mapping[str, Stopper] = STOPPERS) -> Stopper:
+    """How an estimator stops early on a validation set; ``NO_STOPPER`` if it takes none."""
     names = map(class_name, type(model).__mro__)
-    return next((stoppers[name] for name in names if name in stoppers), None)
+    return next((stoppers[name] for name in names if name in stoppers), NO_STOPPER)
 
 
 def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
@@ -147,13 +151,13 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
     given = own & {"eval_set", "eval_X", "X_val"}
     callbacks = "callbacks" in own or getattr(model, "callbacks", None)
     if eval_set is None:
-        if stopper and not stopper.alone and (early := stopper.on(model)) and not given:
+        if not stopper.alone and (early := stopper.on(model)) and not given:
             raise ValueError(
                 f"{name} is to stop early, by its {' and '.join(early)}, and has no rows "
                 'to do that on; pass eval_set="fold", or a fraction such as eval_set=0.2'
             )
         return
-    if stopper is None:
+    if stopper is NO_STOPPER:
         known = ", ".join(sorted(key.partition(".")[2] for key in STOPPERS))
         raise ValueError(
             f"eval_set={eval_set!r}, but {name} takes no validation set; pass eval_set=None, take "
@@ -176,10 +180,8 @@ def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
     Its own maximum remains the limit, and counts alone if the number is not finite.
     """
     stopper, params = stopper_of(model), model.get_params()
-    assert stopper is not None
-    alone = {name: value for name, value in stopper.off.items() if name in params}
-    if params.get("callbacks"):
-        alone["callbacks"] = unwatched(params)["callbacks"]
+    off = {name: value for name, value in stopper.off.items() if name in params}
+    alone = {**off, **unwatched(params)}
     if np.isfinite(n_iter):
         counts = next((n for n in stopper.parameters if n in params), stopper.parameters[0])
         alone[counts] = min(max(1, round(n_iter)), params.get(counts) or inf)
@@ -187,12 +189,11 @@ def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
 
 
 def unwatched(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, without the callbacks that stop early."""
+    """Those of the parameters that are callbacks, without the ones that stop early."""
     return {
         name: [c for c in value if "EarlyStopping" not in type(c).__name__]
-        if name.split("__")[-1] == "callbacks" and value
-        else value
         for name, value in params.items()
+        if name.split("__")[-1] == "callbacks" and value
     }
 
 
@@ -223,12 +224,6 @@ class HoldOut:
     newest: bool
     seed: int
     stoppers: Mapping[str, Stopper]
-
-    def stopper(self, model: Any) -> Stopper:
-        """How a model takes them; it has been checked that it does."""
-        stopper = stopper_of(model, self.stoppers)
-        assert stopper is not None
-        return stopper
 
     def split(self, y: Any, train: Any, test: Any, fold: int) -> Split:
         """Row indices: those to train on, and those held out."""
