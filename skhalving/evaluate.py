@@ -104,22 +104,17 @@ class Evaluate:
         with unlogged(), self._quiet(task):
             if self.limit is None:
                 return self._evaluate(task, params, progress)
-            return self._evaluate_in_time(self.limit, task, params, progress)
-
-    def _evaluate_in_time(
-        self, limit: TimeLimit, task: Task, params: dict[str, Any], progress: dict[str, Any]
-    ) -> Outcome:
-        alarm = limit.around(task)
-        try:
-            with alarm:
-                outcome = self._evaluate(task, params, progress)
-        except Exception:
-            if not alarm.rang or self.options["error_score"] == "raise":
-                raise
-            why = f"TimeoutError: it ran over fit_timeout={limit.seconds} s"
-            return Outcome({}, error=why, ended=True)
-        # Also where the fit or a scorer caught the alarm, and made a score of it.
-        return replace(outcome, ended=alarm.rang)
+            alarm = self.limit.around(task)
+            try:
+                with alarm:
+                    outcome = self._evaluate(task, params, progress)
+            except Exception:
+                if not alarm.rang or self.options["error_score"] == "raise":
+                    raise
+                why = f"TimeoutError: it ran over fit_timeout={self.limit.seconds} s"
+                return Outcome({}, error=why, ended=True)
+            # If it has rung and there is a score all the same, the fit or a scorer caught it.
+            return replace(outcome, ended=alarm.rang)
 
     def _quiet(self, task: Task) -> AbstractContextManager[Any]:
         """Below the highest level training is cut short: that it has not converged is no news.
