@@ -216,7 +216,8 @@ class Sharing:
         if _draws(transformer):  # another fit with the same parameters may give something else
             recipe = _Recipe(kind, given=draws)
         self._known["last"] = output, recipe
-        self._steps[id(fitted)] = fitted, recipe
+        if hasattr(type(fitted), "transform"):  # that of a FrozenEstimator is another object's
+            self._steps[id(fitted)] = fitted, recipe
         return output, fitted
 
     def scorer(self, scorer: Any) -> Any:

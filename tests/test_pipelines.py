@@ -24,6 +24,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.frozen import FrozenEstimator
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.metrics import accuracy_score, make_scorer
@@ -500,6 +501,11 @@ CASES = {
             "s": [StandardScaler(), StandardScaler().set_output(transform="pandas")],
         },
         {},
+    ),
+    "a frozen step": (
+        [("f", FrozenEstimator(StandardScaler().fit(X))), ("s", MinMaxScaler()), ("m", knn)],
+        K,
+        {"return_train_score": True},
     ),
     "union": (
         [
