@@ -457,14 +457,16 @@ def as_inside(model: Any, X: Any, y: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def _instead(instance: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replace a method of one instance, for the moment."""
-    before = {key: value for key, value in vars(instance).items() if key == name}
+    """Replace a method of one instance, for the moment.
+
+    The instance is a clone or a copy, so the only methods that it has of its own are those that are
+    put here. If one is replaced twice, it is the class's again once either replacement ends.
+    """
     instance.__dict__[name] = _Replaced(instance, name, function)
     try:
         yield
     finally:
-        del instance.__dict__[name]
-        instance.__dict__.update(before)
+        instance.__dict__.pop(name, None)
 
 
 class _Replaced:
