@@ -250,8 +250,12 @@ class Sharing:
         self._known["last"] = output, recipe
         return output
 
-    def forget(self) -> None:
-        """Let go of all rows: a scorer may have kept a clone of the model, with this memory."""
+    def end(self, estimator: Any, pipelines: list[Any]) -> None:
+        """Be no longer the memory of these pipelines, and let go of all rows: a scorer may have
+        kept a clone of the model, which still has this memory."""
+        # By now a target regressor has a pipeline more, the clone that it has fitted.
+        for pipeline in (*pipelines, *_pipelines(estimator)):
+            pipeline.memory = None
         self._train, self._known, self._steps = None, {}, {}
 
     # -- what is known of values -------------------------------------------------------------------
@@ -391,18 +395,10 @@ def sharing(
             stack.enter_context(_instead(step, "fit_transform", partial(_only_transform, step)))
         if pipelines and store.is_here() and not (remembers or draws_rows):
             stack.enter_context(_instead(estimator, "fit", partial(shared.fit, estimator.fit)))
-            stack.callback(shared.forget)
-            stack.callback(_take_back, pipelines, estimator)
             for pipeline in pipelines:
                 pipeline.memory = shared
+            stack.callback(shared.end, estimator, pipelines)
         yield shared
-
-
-def _take_back(pipelines: list[Any], estimator: Any) -> None:
-    """Take the memory away from the pipelines that got it, and from the clone of one that a target
-    regressor has made in the meantime."""
-    for pipeline in (*pipelines, *_pipelines(estimator)):
-        pipeline.memory = None
 
 
 def _pipelines(estimator: Any) -> list[Any]:
