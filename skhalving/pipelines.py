@@ -52,7 +52,7 @@ def nested(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     the fitted one if there is one.
     """
     yield prefix, model
-    if hasattr(model, "named_steps"):
+    if hasattr(type(model), "named_steps"):
         name, last = model.steps[-1]
         yield from nested(last, f"{prefix}{name}__")
     elif _transforms_target(model):
@@ -403,7 +403,7 @@ def sharing(
 
 def _pipelines(estimator: Any) -> list[Any]:
     """The pipelines among the nested models, and those that are steps of these."""
-    found = [model for _, model in nested(estimator) if hasattr(model, "named_steps")]
+    found = [model for _, model in nested(estimator) if hasattr(type(model), "named_steps")]
     steps = [step for pipeline in found for _, step in pipeline.steps[:-1]]
     return [*found, *(inner for step in steps for inner in _pipelines(step))]
 
@@ -441,7 +441,7 @@ def as_inside(model: Any, X: Any, y: Any) -> tuple[Any, Any]:
             column = np.asarray(y).reshape(len(y), -1)
             target = np.asarray(each.transformer_.transform(column))
             y = target[:, 0] if target.shape[1:] == (1,) else target
-        elif hasattr(each, "named_steps"):
+        elif hasattr(type(each), "named_steps"):
             for _, step in each.steps[:-1]:
                 if step is not None and step != "passthrough":
                     X = step.transform(X)

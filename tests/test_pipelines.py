@@ -628,6 +628,16 @@ def encoded_digits(**options):
     )
 
 
+def test_a_frozen_step_stays_as_it_was(evaluations, store):
+    """Its clone is the object that the user has given; also if that is a pipeline itself."""
+    frozen = FrozenEstimator(make_pipeline(StandardScaler(), PCA(5)).fit(X))
+    before = set(vars(frozen)), set(vars(frozen[0]))
+    for _ in range(2):
+        outcome = evaluate(Pipeline([("f", frozen), ("m", knn)]), store)
+    assert outcome["shared"].n_shared == 1
+    assert (set(vars(frozen)), set(vars(frozen[0]))) == before
+
+
 def test_a_clone_within_a_target_regressor_keeps_no_trace(evaluations, store):
     """Its pipeline has the memory that it was given: none."""
     for _ in range(2):
