@@ -26,7 +26,7 @@ from skhalving.store import Store
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
-from skhalving.validation import HoldOut, n_iter, n_trained
+from skhalving.validation import HoldOut, n_iter, n_trained, stopper_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +58,13 @@ class Evaluate:
         families that the script has registered. Empty: every level trains from scratch.
 
     insist : bool
-        Go on also where the result is not exactly that of training from scratch.
+        Whether training goes on also where the result is not exactly that of training from scratch.
 
     top : int
-        The largest amount, from which nobody goes on.
+        The amount of full resource. A model that has had it is not kept, since no level is higher.
 
     hold_out : HoldOut or None
-        Which rows a fit is stopped on, if there are any.
+        Which rows a fit watches to stop early. None: no rows.
 
     limit : TimeLimit or None
         How long an evaluation may take.
@@ -104,27 +104,24 @@ class Evaluate:
         with unlogged(), self._quiet(task):
             if self.limit is None:
                 return self._evaluate(task, params, progress)
-            return self._evaluate_in_time(self.limit, task, params, progress)
-
-    def _evaluate_in_time(
-        self, limit: TimeLimit, task: Task, params: dict[str, Any], progress: dict[str, Any]
-    ) -> Outcome:
-        alarm = limit.around(task)
-        try:
-            with alarm:
-                outcome = self._evaluate(task, params, progress)
-        except Exception:
-            if not alarm.rang or self.options["error_score"] == "raise":
-                raise
-            why = f"TimeoutError: it ran over fit_timeout={limit.seconds} s"
-            return Outcome({}, error=why, ended=True)
-        # Also where the fit or a scorer caught the alarm, and made a score of it.
-        return replace(outcome, ended=alarm.rang)
+            alarm = self.limit.around(task)
+            try:
+                with alarm:
+                    outcome = self._evaluate(task, params, progress)
+            except Exception:
+                if not alarm.rang or self.options["error_score"] == "raise":
+                    raise
+                why = f"TimeoutError: it ran over fit_timeout={self.limit.seconds} s"
+                return Outcome({}, error=why, ended=True)
+            # It may have rung here too, and the fit, a scorer or scikit-learn has caught it.
+            return replace(outcome, ended=alarm.rang)
 
     def _quiet(self, task: Task) -> AbstractContextManager[Any]:
-        """Below the highest level training is cut short: that it has not converged is no news.
+        """A context without the warning that a fit has not converged, where training is cut short:
+        below the highest level, by a parameter.
 
-        Filters of warnings are those of all threads, so they are changed in the main one alone.
+        Filters of warnings belong to all threads of a process. So they are changed in its main
+        thread alone; evaluations in other threads may warn.
         """
         cut_short = bool(self.resource.params(task.amount)) and task.amount < self.top
         if cut_short and threading.current_thread() is threading.main_thread():
@@ -133,7 +130,7 @@ class Evaluate:
 
     def _evaluate(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
         params = {**params, **self.resource.params(task.amount)}
-        # Parameters may be estimators, which stay unfitted themselves.
+        # Parameters may be estimators. They are cloned, so that those of the space stay unfitted.
         candidate = clone(self.estimator).set_params(**clone(params, safe=False))
         name = self.resource.name
         _, model = owner(candidate, name)
@@ -150,15 +147,15 @@ class Evaluate:
         grow: Grow = fit_whole,
         done: int = 0,
     ) -> Outcome:
-        """Train it from ``done`` in the way of ``grow``, and score it."""
+        """Train an estimator that has had ``done`` of the resource, by ``grow``, and score it."""
         train, test = self.cuts.cut(task.fold, task.amount)
         held_out = None
         if self.hold_out is not None:
             train, held_out = self.hold_out.split(self.y, train, test, task.fold)
 
-        def fit(model: Any, around: Any, /, X: Any, y: Any = None, **fit_params: Any) -> None:
+        def fit(model: Any, /, X: Any, y: Any = None, **fit_params: Any) -> None:
             if held_out is not None:
-                watched = self._watched(train, held_out, shared, model, around, y, fit_params)
+                watched = self._watched(train, held_out, shared, estimator, model, y, fit_params)
                 fit_params = {**watched, **fit_params}
             grow(model, done, task.amount, X, y, **fit_params)
 
@@ -197,8 +194,8 @@ class Evaluate:
         train: Any,
         rows: Any,
         shared: Sharing,
+        estimator: Any,
         model: Any,
-        around: Any,
         y_train: Any,
         fit_params: dict[str, Any],
     ) -> Mapping[str, Any]:
@@ -206,22 +203,24 @@ class Evaluate:
         assert self.hold_out is not None
         X, y = _safe_split(self.estimator, self.X, self.y, rows, train)
         with shared.scoring(X, "score test" if self.hold_out.part == "fold" else "held out"):
-            X, y = as_inside(around, X, y)
-        # Whatever its name on the way: the one whose training rows the model was given.
+            X, y = as_inside(estimator, X, y)
+        # A pipeline or metadata routing may have renamed the weights of the rows. They are the fit
+        # parameter whose values for the training rows are the weights that the model was given.
         full, weight = self.options["fit_params"], None
         if (known := fit_params.get("sample_weight")) is not None:
             given = _check_method_params(self.X, full, train).items()
             name = next((name for name, value in given if np.array_equal(value, known)), None)
             weight = _check_method_params(self.X, full, rows).get(name)
-        stopper = self.hold_out.stopper(model)
+        stopper = stopper_of(model, self.hold_out.stoppers)
         return stopper.arguments(model, X, stopper.encode(model, y_train, y), weight)
 
     def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
-        """What a fit used, and whether it would be the same with more of the resource."""
+        """The iterations that a fitted estimator predicts with, and whether it stopped early, so
+        that it would be the same with more of the resource."""
         prefix, model = innermost(estimator)
         if self.hold_out is None:
             return n_iter(model), False
-        names = self.hold_out.stopper(model).parameters
+        names = stopper_of(model, self.hold_out.stoppers).parameters
         counts = self.resource.name in {f"{prefix}{name}" for name in names}
         trained = n_trained(model) if counts else None
         return n_iter(model), trained is not None and trained < task.amount
@@ -229,9 +228,11 @@ class Evaluate:
     def _grow(
         self, family: Family, candidate: Any, task: Task, progress: dict[str, Any]
     ) -> Outcome:
-        """Train on from the model that is kept, or from scratch with ``family.grow`` as well. A
-        chain of epochs gives another model than one ``fit``, and all candidates of a level must be
-        trained in the same way."""
+        """Train on from the model that the level below has kept, if there is one.
+
+        If there is none, ``family.grow`` trains from scratch: a chain of epochs gives another model
+        than one ``fit``, and all candidates of a level must be trained in the same way.
+        """
         start = time.perf_counter()
         had, kept = self.store.take(task)
         model = candidate if kept is None else kept
@@ -246,7 +247,7 @@ class Evaluate:
             and (why := self.store.keep(task, model))
         ):
             fault = f"a model could not be kept, so training starts from scratch: {why}"
-        # What the level really cost: reading and writing the model are part of it.
+        # Reading and writing the model are part of what the level cost.
         seconds += time.perf_counter() - start
         return replace(outcome, fit_time=outcome.fit_time + seconds, continued=had > 0, fault=fault)
 
@@ -271,7 +272,8 @@ def outcome_of(result: Mapping[str, Any]) -> Outcome:
 
 
 def _named(scores: Any) -> dict[str, float]:
-    """One score by the name that ``cv_results_`` has for it, several by their own."""
+    """Several scores as a scorer names them; a single one under ``"score"``, as ``cv_results_``
+    names it."""
     named = scores if isinstance(scores, Mapping) else {"score": scores}
     if not named:
         raise ValueError(

@@ -36,7 +36,19 @@ def _never(model: Any) -> bool:
 
 
 class Family(NamedTuple):
-    """How a class goes on, whether a given instance can, and whether it does so exactly."""
+    """How a class goes on training.
+
+    Attributes
+    ----------
+    grow : callable
+        Trains a model on, see ``Grow``.
+
+    allows : callable
+        Whether a given model can go on, with the parameters that it has.
+
+    exact : callable
+        Whether a model that goes on is exactly the one that training from scratch gives.
+    """
 
     grow: Grow
     allows: Judge = _always
@@ -52,14 +64,14 @@ def _fit(model: Any, X: Any, y: Any, **fit_params: Any) -> None:
 
 
 def fit_whole(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """From scratch; its parameters say how much."""
+    """Train from scratch, as much as the model's own parameters say."""
     _fit(model, X, y, **fit_params)
 
 
 def _grow_total(
     parameter: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
 ) -> None:
-    """``warm_start=True`` and the new total.
+    """Fit with ``warm_start=True`` and the new total.
 
     Between two fits a gradient boosting loses the losses by which it stops early. So one that may
     stop is trained from scratch, unless it has stopped already.
@@ -113,12 +125,11 @@ _FROM_SCRATCH = {
 def _grow_booster(
     argument: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
 ) -> None:
-    """The trees so far are handed to ``fit`` (XGBoost, LightGBM), which adds the difference."""
+    """Hand the model itself to its ``fit`` (XGBoost, LightGBM), which adds the missing trees."""
     if _FROM_SCRATCH & fit_params.keys():
         done = 0
     if done:
-        booster = model.get_booster() if argument == "xgb_model" else model.booster_
-        fit_params[argument] = booster
+        fit_params[argument] = model
     model.set_params(n_estimators=amount - done)
     _fit(model, X, y, **fit_params)
     model.set_params(n_estimators=amount)
@@ -169,7 +180,7 @@ def _has_partial_fit(model: Any) -> bool:
 
 
 def _has_no_callbacks(model: Any) -> bool:
-    # They begin anew with every fit (skorch), or hold what they saw in the last one (XGBoost).
+    # Callbacks begin anew with every fit (skorch), or hold what they saw in the last (XGBoost).
     return not model.callbacks or model.callbacks == "disable"
 
 
@@ -182,7 +193,7 @@ def _xgboost_draws_nothing(model: Any) -> bool:
 
 
 def _lightgbm_draws_nothing(model: Any) -> bool:
-    # What it takes beside its constructor's own parameters may draw something.
+    # A parameter that is not in the constructor's list may draw something.
     known = {*inspect.signature(type(model)).parameters, "verbose", "verbosity"}
     drawn = (model.subsample < 1 and model.subsample_freq > 0) or model.colsample_bytree < 1
     return model.boosting_type == "gbdt" and not drawn and model.get_params().keys() <= known
@@ -193,7 +204,7 @@ _xgboost = partial(_grow_booster, "xgb_model")
 _lightgbm = partial(_grow_booster, "init_model")
 _epochs = Family(_grow_epochs, _has_partial_fit, _never)
 
-# The class, its parameter, and how it goes on by that; * stands for Classifier and Regressor.
+# A class, a parameter, and how the class goes on by it. A * stands for Classifier and Regressor.
 _TABLE: list[tuple[str, str, Family]] = [
     ("sklearn.RandomForest*", "n_estimators", Family(_grow_forest)),
     ("sklearn.ExtraTrees*", "n_estimators", Family(_grow_forest)),
@@ -226,17 +237,15 @@ FAMILIES: dict[tuple[str, str], Family] = {
 
 
 def class_name(cls: type) -> str:
-    """What families are known by: the package and the class."""
+    """The names of a class's package and of the class, by which tables know it."""
     return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
 
 
 def find(model: Any, parameter: str, families: Families = FAMILIES) -> Family | None:
     """How an estimator goes on by one of its own parameters, or None: from scratch."""
-    for cls in type(model).__mro__:
-        family = families.get((class_name(cls), parameter))
-        if family is not None:
-            return family if family.allows(model) else None
-    return None
+    keys = [(class_name(cls), parameter) for cls in type(model).__mro__]
+    family = next((families[key] for key in keys if key in families), None)
+    return family if family and family.allows(model) else None
 
 
 def register_continuation(

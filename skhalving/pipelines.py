@@ -4,21 +4,22 @@ Most searches tune the last step of a pipeline, where every candidate would fit 
 transformers on the same rows again. Here a step is run by the first evaluation that needs it; the
 others take its fitted transformer and its output from the :class:`~skhalving.store.Store`.
 
-What is equal is told by *recipes*, not by looking at rows: the output of a step is known by its
-transformer's parameters, by whatever else its ``fit`` was given, and by the recipe of its input; in
-the beginning are the rows of a fold. A value of unknown origin is known by its content.
+Whether two outputs are equal is told by their *recipes*, not by looking at rows. The recipe of a
+step's output is its transformer with its parameters, whatever else its ``fit`` was given, and the
+recipe of its input; the first input is the rows of a fold. A value of unknown origin is known by
+its content.
 
 scikit-learn's ``Pipeline`` asks its ``memory`` for every step of a fit, by a documented protocol,
 and a :class:`Sharing` answers. For the test rows, ``transform`` is replaced on the fitted
-transformers while a scorer runs. It answers for these rows alone: others that a scorer makes up
-are really transformed. Which transformers, models and scorers there are, this room does not know.
+transformers while a scorer runs. The replacement answers for these rows alone: others that a scorer
+makes up are really transformed. This room does not know which transformers, models and scorers
+there are.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial, update_wrapper
@@ -33,10 +34,10 @@ from sklearn.base import TransformerMixin, clone
 from skhalving.sklearn_private import _MultimetricScorer
 from skhalving.store import Store, cloudpickle
 
-# A step's outputs are written although nobody may come back for them. After this many different
-# outputs without a use, only an output that is asked for again is written.
+# A step's output is written before it is known whether another evaluation will want it. After this
+# many different outputs of which none was wanted, only an output that is made again is written.
 _TRIALS = 2
-# What takes fewer seconds is not written, not even to find out what a file takes.
+# Seconds. What is made more quickly is not written, not even to measure how long a file takes.
 _QUICK = 1e-3
 
 
@@ -51,7 +52,7 @@ def nested(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     the fitted one if there is one.
     """
     yield prefix, model
-    if hasattr(model, "named_steps"):
+    if hasattr(type(model), "named_steps"):
         name, last = model.steps[-1]
         yield from nested(last, f"{prefix}{name}__")
     elif _transforms_target(model):
@@ -66,8 +67,8 @@ def innermost(model: Any) -> tuple[str, Any]:
 
 
 def owner(model: Any, parameter: str) -> tuple[str, Any]:
-    """The one of the nested models that has a parameter, after its prefix; None if it is
-    elsewhere."""
+    """The nested model that a parameter belongs to, after its prefix; None in its place if the
+    parameter belongs to something else, such as a transformer."""
     prefix = "".join(parameter.rpartition("__")[:2])
     return prefix, dict(nested(model)).get(prefix)
 
@@ -83,7 +84,7 @@ def _transforms_target(model: Any) -> bool:
 
 @dataclass(eq=False)
 class _Recipe:
-    """What made a value. Two values with equal recipes are equal.
+    """How a value was made. Two values with equal recipes are equal.
 
     Attributes
     ----------
@@ -92,13 +93,14 @@ class _Recipe:
         kind.
 
     inputs : tuple of _Recipe
-        What it was made of.
+        The recipes of what it was made of.
 
     transformer : estimator or None
-        What was fitted. Only its parameters count.
+        The transformer that was fitted. Only its parameters count.
 
     given : object
-        What else there was: routed fit parameters; or the value itself, if nothing is known of it.
+        The fit parameters that were routed to the transformer, or the arguments of ``transform``;
+        the value itself, or a name for it, if it is not known how it was made.
     """
 
     kind: str
@@ -108,7 +110,7 @@ class _Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """Equal for equal recipes, also in another process; costs about 0.1 ms."""
+        """Equal for equal recipes, also in another process; costs about half a millisecond."""
         if not self.inputs and self.given is None:  # the rows of a fold
             return self.kind
         inputs = [recipe.digest for recipe in self.inputs]
@@ -118,24 +120,25 @@ class _Recipe:
 def _hash(value: Any) -> str:
     try:
         return joblib.hash(value)
-    except Exception:  # functions without a name of their own: by their code and all it refers to
-        return hashlib.sha256(cloudpickle.dumps(value)).hexdigest()
+    except Exception:  # a function without a name of its own is known by its code
+        return joblib.hash(cloudpickle.dumps(value))
 
 
 @dataclass
 class _Experience:
-    """What this process knows of the values of one kind.
+    """What this process has learnt of the values of one kind.
 
     Attributes
     ----------
     slow : set of int or None
-        Amounts at which a value is made more quickly than it is written and read.
+        Amounts at which a file is slower: a value is made in less time than it takes to write it
+        and to read it.
 
     tried : set of str
-        Digests of values that were written to find that out.
+        Digests of the values that were written to find that out.
 
     used : bool
-        Whether a value that somebody wrote was asked for.
+        Whether an evaluation has taken a value that another one had written.
     """
 
     slow: set[int | None] = field(default_factory=set)
@@ -145,7 +148,7 @@ class _Experience:
 
 @lru_cache(maxsize=1000)
 def _experience(folder: str, kind: str) -> _Experience:
-    """The same object every time, in the search that has this folder."""
+    """What this process has learnt in the search that has this folder: one object for each kind."""
     return _Experience()
 
 
@@ -155,13 +158,13 @@ class Sharing:
     Attributes
     ----------
     n_fitted, n_shared : int
-        Steps that were fitted, and those that an earlier evaluation had.
+        Steps that were fitted, and steps that an earlier evaluation had fitted.
 
     fault : str or None
         Why something could not be shared that should have been.
     """
 
-    # Says to a Pipeline that its transformers need no cloning.
+    # With a memory that has no location a Pipeline fits its own transformers, not clones of them.
     location = None
 
     def __init__(self, store: Store, fold: int, amount: int | None) -> None:
@@ -173,15 +176,15 @@ class Sharing:
         self._steps: dict[int, tuple[Any, _Recipe]] = {}
 
     def __sklearn_clone__(self) -> Sharing:
-        return self  # the regressor within a TransformedTargetRegressor is a clone
+        return self  # a TransformedTargetRegressor fits a clone, which has to share as well
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(None), ()  # in a file, a pipeline has the memory that it was given: None
+        return type(None), ()  # a pipeline in a file has the memory that the user gave it: none
 
     # -- where scikit-learn calls ------------------------------------------------------------------
 
     def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
-        """In place of the candidate's ``fit``: notes which rows are those of the fold."""
+        """What takes the place of the candidate's ``fit``, and notes which rows the fold has."""
         self._train = X
         self._known = {"X": (X, _Recipe("fit"))}
         if y:
@@ -200,16 +203,21 @@ class Sharing:
         kind = f"{before.kind} {type(transformer).__qualname__}"
         routed = {name: dict(given) for name, given in options["params"].items() if given}
         recipe = _Recipe(kind, (before, target), transformer, routed)
-        run = partial(_fitted, function, transformer, X, y, **options)
+
+        def run() -> tuple[Any, Any, str]:
+            """The output, the fitted transformer, and a name for what it drew."""
+            return (*function(transformer, X, y, **options), uuid4().hex)
+
         kept = isinstance(getattr(transformer, "fit_transform", None), _Replaced)
         value, shared = (run(), True) if kept else self._once(recipe, transformer, run)
         output, fitted, draws = value
         self.n_shared += shared
         self.n_fitted += not shared
-        if _draws(transformer):  # another fit may be another transformer
+        if _draws(transformer):  # another fit with the same parameters may give something else
             recipe = _Recipe(kind, given=draws)
         self._known["last"] = output, recipe
-        self._steps[id(fitted)] = fitted, recipe
+        if hasattr(type(fitted), "transform"):  # that of a FrozenEstimator is another object's
+            self._steps[id(fitted)] = fitted, recipe
         return output, fitted
 
     def scorer(self, scorer: Any) -> Any:
@@ -219,8 +227,11 @@ class Sharing:
 
     @contextmanager
     def scoring(self, X: Any, rows: str | None = None) -> Iterator[None]:
-        """Within it, the transformers answer for ``X``, the test or the training rows, or others
-        that are the same for all candidates of a fold and level."""
+        """Within it, the fitted transformers take from the store what they make of ``X``.
+
+        ``rows`` names these rows, which must be the same for all candidates of a fold and level.
+        None: they are the test or the training rows.
+        """
         rows = rows or ("score train" if X is self._train else "score test")
         self._known = {"X": (X, _Recipe(rows))}
         with ExitStack() as stack:
@@ -239,8 +250,12 @@ class Sharing:
         self._known["last"] = output, recipe
         return output
 
-    def forget(self) -> None:
-        """Let go of all rows: a scorer may have kept a clone of the model, with this memory."""
+    def end(self, estimator: Any, pipelines: list[Any]) -> None:
+        """Be no longer the memory of these pipelines, and let go of all rows: a scorer may have
+        kept a clone of the model, which still has this memory."""
+        # By now a target regressor has a pipeline more, the clone that it has fitted.
+        for pipeline in (*pipelines, *_pipelines(estimator)):
+            pipeline.memory = None
         self._train, self._known, self._steps = None, {}, {}
 
     # -- what is known of values -------------------------------------------------------------------
@@ -258,13 +273,13 @@ class Sharing:
     def _once(self, recipe: _Recipe, transformer: Any, run: Callable[[], Any]) -> tuple[Any, bool]:
         """The value of a recipe, from the store or from ``run()``, and whether the store had it."""
         known = _experience(self._store.folder, recipe.kind)
-        # One that writes into its input must run always: scores depend on how often it runs.
+        # A step that writes into its input always runs: scores depend on how often it does.
         if self._amount in known.slow or not all(_values(transformer, "copy")):
             return run(), False
         start = time.perf_counter()
         try:
             name = f"{self._fold}-{recipe.digest}"
-        except Exception:  # it cannot be told from others
+        except Exception:  # nothing tells the step from others
             return run(), False
         found = self._store.shared(self._amount, name)
         looked = time.perf_counter()
@@ -283,12 +298,18 @@ class Sharing:
         return value, False
 
     def _leave(self, name: str, value: Any) -> float:
-        """Write a value for others; the seconds that it takes to write it and to read it."""
+        """Write a value for other evaluations.
+
+        Returns
+        -------
+        seconds : float
+            What it takes to write the value and to read it; infinite if that cannot be done.
+        """
         start = time.perf_counter()
         try:
             self._store.share(self._amount, name, value)
             self._store.shared(self._amount, name)
-        except TimeoutError:  # of the evaluation, not of the disk
+        except TimeoutError:  # the alarm of fit_timeout: the evaluation is over, the disk works
             raise
         except Exception as error:  # the disk is full, or it cannot be pickled
             why = f"{type(error).__name__}: {getattr(error, 'strerror', None) or error}"
@@ -297,25 +318,21 @@ class Sharing:
         return time.perf_counter() - start
 
 
-def _fitted(function: Callable[..., Any], *args: Any, **options: Any) -> tuple[Any, Any, str]:
-    """The output, the transformer, and a name for what it drew."""
-    output, fitted = function(*args, **options)
-    return output, fitted, uuid4().hex
-
-
 def _values(transformer: Any, parameter: str) -> list[Any]:
-    """Of a parameter of this name, of the transformer and of the estimators within it."""
+    """The values of the parameters of this name, which a transformer and the estimators within it
+    have."""
     params = transformer.get_params() if hasattr(transformer, "get_params") else {}
     return [value for name, value in params.items() if name.split("__")[-1] == parameter]
 
 
 def _draws(transformer: Any) -> bool:
-    """Whether it has no seed."""
+    """Whether a transformer, or an estimator within it, draws at random without a seed."""
     return any(value is None for value in _values(transformer, "random_state"))
 
 
 def _keeps_draws(transformer: Any) -> bool:
-    """Whether it draws, and its ``transform`` alone gives the output of ``fit_transform``."""
+    """Whether a transformer draws without a seed, and its ``transform`` alone gives the output of
+    ``fit_transform``."""
     method = getattr(type(transformer), "fit_transform", None)
     return method is TransformerMixin.fit_transform and _draws(transformer)
 
@@ -325,7 +342,7 @@ def _only_transform(transformer: Any, X: Any, y: Any = None, **_: Any) -> Any:
 
 
 class _Scorer:
-    """A scorer within ``Sharing.scoring``."""
+    """A scorer that is called within ``Sharing.scoring``."""
 
     def __init__(self, sharing: Sharing, scorer: Any) -> None:
         self._sharing, self._scorer = sharing, scorer
@@ -355,17 +372,18 @@ def sharing(
         A candidate with its parameters set.
 
     store : Store
-        Where it is shared. On a machine that does not see its folder nothing is.
+        Where values are shared. On a machine that does not see its folder nothing is shared.
 
     fold : int
-        Whose rows are fitted and scored.
+        The fold whose rows are fitted and scored.
 
     amount : int or None
         None if the rows of a fold are the same on every level.
 
     goes_on : bool, default=False
-        Whether the estimator was fitted on these rows on the level below. Its model was trained on
-        what its transformers drew, so those that draw are not fitted again, whatever the memory.
+        Whether the estimator was fitted on these rows on the level below. Its last step was trained
+        on what its transformers drew. So transformers that draw are not fitted again, also where a
+        pipeline has a memory of its own.
     """
     pipelines = _pipelines(estimator)
     steps = [step for pipeline in pipelines for _, step in pipeline.steps[:-1]]
@@ -377,22 +395,15 @@ def sharing(
             stack.enter_context(_instead(step, "fit_transform", partial(_only_transform, step)))
         if pipelines and store.is_here() and not (remembers or draws_rows):
             stack.enter_context(_instead(estimator, "fit", partial(shared.fit, estimator.fit)))
-            stack.callback(shared.forget)
-            stack.callback(_take_back, shared, pipelines, estimator)
             for pipeline in pipelines:
                 pipeline.memory = shared
+            stack.callback(shared.end, estimator, pipelines)
         yield shared
 
 
-def _take_back(shared: Sharing, pipelines: list[Any], estimator: Any) -> None:
-    """From the pipelines; by now a target regressor has a clone of its own as well."""
-    for pipeline in (*pipelines, *_pipelines(estimator)):
-        pipeline.memory = None if pipeline.memory is shared else pipeline.memory
-
-
 def _pipelines(estimator: Any) -> list[Any]:
-    """Those at its end, and those that are steps of them."""
-    found = [model for _, model in nested(estimator) if hasattr(model, "named_steps")]
+    """The pipelines among the nested models, and those that are steps of these."""
+    found = [model for _, model in nested(estimator) if hasattr(type(model), "named_steps")]
     steps = [step for pipeline in found for _, step in pipeline.steps[:-1]]
     return [*found, *(inner for step in steps for inner in _pipelines(step))]
 
@@ -402,38 +413,36 @@ def _pipelines(estimator: Any) -> list[Any]:
 
 @contextmanager
 def training(model: Any, inside: str, train: Callable[..., None]) -> Iterator[None]:
-    """Within it, ``model.fit`` calls ``train(nested, around, X, y, **fit_params)`` in place of
-    the own ``fit`` of the nested model that has the prefix ``inside``.
+    """Within it, the nested model that has the prefix ``inside`` is fitted by
+    ``train(nested, X, y, **fit_params)``, in place of its own ``fit``.
 
-    ``around`` are the pipelines and target regressors; they are fitted as ever, and before. The
-    ``fit`` of a target regressor clones its parameter ``regressor``: within this context that clone
-    is the regressor that it has from the level below.
+    What is around that model is fitted as ever, and before it. The ``fit`` of a target regressor
+    clones its parameter ``regressor``: within this context that clone is the regressor that it has
+    from the level below.
     """
-    around: list[Any] = []
     with ExitStack() as stack:
         for prefix, each in nested(model):
-            around.append(each)
             if prefix == inside:
+                stack.enter_context(_instead(each, "fit", partial(train, each)))
                 break
             if _transforms_target(each):
                 if not hasattr(each, "regressor_"):
                     each.regressor_ = clone(each.regressor)
                 regressor = partial(getattr, each, "regressor_")
                 stack.enter_context(_instead(each.regressor, "__sklearn_clone__", regressor))
-        inner = around.pop()
-        stack.enter_context(_instead(inner, "fit", partial(train, inner, around)))
         yield
 
 
-def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
-    """Rows as the innermost model gets them, through all that is fitted around it."""
-    for model in around:
-        if _transforms_target(model):
+def as_inside(model: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """Rows as the innermost model gets them: the fitted transformers of the pipelines and target
+    regressors around it have transformed them."""
+    for _, each in nested(model):
+        if _transforms_target(each):
             column = np.asarray(y).reshape(len(y), -1)
-            target = np.asarray(model.transformer_.transform(column))
+            target = np.asarray(each.transformer_.transform(column))
             y = target[:, 0] if target.shape[1:] == (1,) else target
-        else:
-            for _, step in model.steps[:-1]:
+        elif hasattr(type(each), "named_steps"):
+            for _, step in each.steps[:-1]:
                 if step is not None and step != "passthrough":
                     X = step.transform(X)
     return X, y
@@ -444,18 +453,23 @@ def as_inside(around: Sequence[Any], X: Any, y: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def _instead(instance: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replace a method of one instance, for the moment."""
-    before = {key: value for key, value in vars(instance).items() if key == name}
+    """Replace a method of one instance, for the moment.
+
+    The instance is a clone or a copy, so the only methods that it has of its own are those that are
+    put here. If one is replaced twice, it is the class's again once either replacement ends.
+    """
     instance.__dict__[name] = _Replaced(instance, name, function)
     try:
         yield
     finally:
-        del instance.__dict__[name]
-        instance.__dict__.update(before)
+        instance.__dict__.pop(name, None)
 
 
 class _Replaced:
-    """A method of one instance, but not of its copies: a scorer may copy the model that it gets."""
+    """What replaces a method of one instance.
+
+    A scorer may copy the model that it gets: a copy of the instance has the method of its class.
+    """
 
     def __init__(self, instance: Any, name: str, function: Callable[..., Any]) -> None:
         update_wrapper(self, getattr(type(instance), name))

@@ -617,7 +617,7 @@ class _HalvingSearchCV(BaseSearchCV):
             own = {f"{prefix}{name}": value for name, value in alone.items()}
             self.refit_params_ = {**self.best_params_, **own}
             best.set_params(**own)
-            fit_params = unwatched(fit_params)
+            fit_params = {**fit_params, **unwatched(fit_params)}
         start = time.time()
         target = () if checked.y is None else (checked.y,)
         callbacks.refit(lambda: best.fit(checked.X, *target, **fit_params), best)

@@ -1,11 +1,11 @@
-"""How long one piece of work may take: an alarm in the main thread, and in a worker its end.
+"""How long one piece of work may take: an alarm stops it, or its worker process ends itself.
 
 An alarm rings inside the work alone. ``with limit.around(task)`` either runs it to its end or
 raises ``TimeoutError`` from within, so that a ``try`` around the ``with`` catches every one: while
 the limit is being set and taken back the alarm is ignored, and afterwards none is left. Limits may
 be nested, in one another and in alarms of the user's own, which are put back with the time that is
-left of them. The end of a process is set once: a search within a worker never ends its own process.
-Nothing here knows of estimators.
+left of them. The timer that ends a worker is set once: a search that runs within a worker sets none
+of its own. Nothing here knows of estimators.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from traceback import walk_stack
 from types import FrameType
 from typing import Any
 
-# The smallest time that a timer takes for "now": 0 would switch it off.
+# Seconds until an alarm that should ring now: 0 would switch the timer off.
 SOON = 1e-6
 
 
@@ -39,10 +39,10 @@ class TimeLimit:
         The limit of one task.
 
     folder : str
-        Where the tracebacks go, for the process that asks :meth:`was_hard`.
+        Where workers leave the tracebacks by which :meth:`was_hard` knows that they have ended.
 
     parent : int
-        The id of the process that started the workers: it never ends itself.
+        The id of the process that started the workers, which never ends itself.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class TimeLimit:
 
 
 class _Alarm:
-    """Set when it is entered; taken back, and what was found restored, when it is left.
+    """An alarm that is set while its context lasts; afterwards what was set before is restored.
 
     ``rang`` is whether the time was over. An alarm that rings amid an import, say, may come out of
     it as another error than ``TimeoutError``.

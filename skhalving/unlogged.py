@@ -9,10 +9,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 
 def unlogged() -> AbstractContextManager[None]:
-    """mlflow's own switch, where mlflow is imported and is not switched off already.
+    """A context without mlflow's autologging, where mlflow is imported.
 
-    The switch is one for the whole process, and leaving it turns it on whoever turned it off; so
-    the search holds it around the race, and what its threads ask for within is nothing.
+    mlflow has one switch for the whole process, and whoever leaves this context turns it on again.
+    So the search enters it around the race. Within, where the switch is off already, evaluations in
+    other threads get a context that does nothing.
     """
     mlflow = sys.modules.get("mlflow.utils.autologging_utils")
     if mlflow is None or mlflow._AUTOLOGGING_GLOBALLY_DISABLED:

@@ -1,8 +1,9 @@
 """How classes of estimators stop early on a validation set, and with how many iterations.
 
 ``eval_set="fold"`` gives every fit the rows that it is scored on, a fraction gives it that part of
-its training rows. Here is which rows those are, as which arguments of ``fit`` a class takes them,
-and what a fitted model tells of its iterations. Nothing here knows of pipelines or of searches.
+its training rows. This room says which rows those are, which arguments of ``fit`` a class takes
+them by, and what a fitted model tells of its iterations. Nothing here knows of pipelines or of
+searches.
 """
 
 import sys
@@ -34,20 +35,20 @@ class Stopper(NamedTuple):
     Attributes
     ----------
     arguments : callable
-        From the rows to arguments of ``fit``.
+        Makes arguments of ``fit`` from the rows of the validation set.
 
     parameters : tuple of str
-        The names that the number of iterations may have, the usual one first.
+        The names that the parameter for the number of iterations may have, the usual one first.
 
     off : mapping of str to object
-        Parameters, by the values with which there is no early stopping.
+        The parameters of early stopping, each with the value that switches it off.
 
     alone : bool
-        Whether it can stop early without a validation set from outside.
+        Whether the class can stop early without a validation set from outside.
 
     encode : callable
-        From the model, the target trained on and that of the validation set to what the library
-        needs for the latter.
+        Makes the target of the validation set, as the library needs it, from the model, the target
+        that is trained on, and the target of the validation set.
     """
 
     arguments: Arguments
@@ -57,26 +58,26 @@ class Stopper(NamedTuple):
     encode: Callable[[Any, Any, Any], Any] = _as_it_is
 
     def on(self, model: Any) -> list[str]:
-        """Those of its parameters that ask for early stopping."""
+        """The model's parameters that ask for early stopping."""
         params = model.get_params()
         return [name for name, value in self.off.items() if params.get(name, value) != value]
 
 
 def _pairs(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
-    """XGBoost prints the loss of every tree unless it is told not to."""
+    """For XGBoost, which prints the loss of every tree unless it is told not to."""
     weights = None if weight is None else [weight]
     return {"eval_set": [(X, y)], "sample_weight_eval_set": weights, "verbose": False}
 
 
 def _of_lightgbm(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
-    """``eval_set`` is deprecated since 4.7."""
+    """For LightGBM. Since 4.7 ``eval_set`` is deprecated for ``eval_X`` and ``eval_y``."""
     split = "eval_X" in signature(type(model).fit).parameters
     rows = {"eval_X": X, "eval_y": y} if split else {"eval_set": [(X, y)]}
     return {**rows, "eval_sample_weight": None if weight is None else [weight]}
 
 
 def _encode_for_lightgbm(model: Any, y_train: Any, y: Any) -> Any:
-    """4.7 forgets to encode the classes of ``eval_y`` (lightgbm #7400)."""
+    """LightGBM 4.7 forgets to encode the classes of ``eval_y`` (lightgbm #7400)."""
     forgets = is_classifier(model) and sys.modules["lightgbm"].__version__.startswith("4.7.")
     if not forgets:
         return y
@@ -84,7 +85,7 @@ def _encode_for_lightgbm(model: Any, y_train: Any, y: Any) -> Any:
 
 
 def _of_catboost(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
-    """Weights go with the rows, in a pool, which is told what is categorical."""
+    """For CatBoost, which takes weights in a ``Pool`` with the rows and their categories alone."""
     if weight is None:
         return {"eval_set": (X, y)}
     from catboost import Pool
@@ -93,7 +94,7 @@ def _of_catboost(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
 
 
 def _of_hist(model: Any, X: Any, y: Any, weight: Any) -> dict[str, Any]:
-    """Switched on, since "auto" stops early above 10,000 rows alone."""
+    """For histogram boosting, whose ``early_stopping="auto"`` needs more than 10,000 rows."""
     model.set_params(early_stopping=True)
     return {"X_val": X, "y_val": y, "sample_weight_val": weight}
 
@@ -128,10 +129,14 @@ STOPPERS: dict[str, Stopper] = {
 }
 
 
-def stopper_of(model: Any, stoppers: Mapping[str, Stopper] = STOPPERS) -> Stopper | None:
-    """How an estimator stops early on a validation set, or None."""
+# Of estimators that take no validation set.
+NO_STOPPER = Stopper(lambda model, X, y, weight: {}, (), {})
+
+
+def stopper_of(model: Any, stoppers: Mapping[str, Stopper] = STOPPERS) -> Stopper:
+    """How an estimator stops early on a validation set; ``NO_STOPPER`` if it takes none."""
     names = map(class_name, type(model).__mro__)
-    return next((stoppers[name] for name in names if name in stoppers), None)
+    return next((stoppers[name] for name in names if name in stoppers), NO_STOPPER)
 
 
 def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
@@ -147,13 +152,13 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
     given = own & {"eval_set", "eval_X", "X_val"}
     callbacks = "callbacks" in own or getattr(model, "callbacks", None)
     if eval_set is None:
-        if stopper and not stopper.alone and (early := stopper.on(model)) and not given:
+        if not stopper.alone and (early := stopper.on(model)) and not given:
             raise ValueError(
                 f"{name} is to stop early, by its {' and '.join(early)}, and has no rows "
                 'to do that on; pass eval_set="fold", or a fraction such as eval_set=0.2'
             )
         return
-    if stopper is None:
+    if stopper is NO_STOPPER:
         known = ", ".join(sorted(key.partition(".")[2] for key in STOPPERS))
         raise ValueError(
             f"eval_set={eval_set!r}, but {name} takes no validation set; pass eval_set=None, take "
@@ -171,15 +176,13 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
 
 
 def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
-    """The parameters with which it trains so many iterations, without a validation set.
+    """The parameters with which a model trains so many iterations, without a validation set.
 
-    Its own maximum remains the limit, and counts alone if the number is not finite.
+    The model's own maximum remains the limit. If the number is not finite, that maximum is used.
     """
     stopper, params = stopper_of(model), model.get_params()
-    assert stopper is not None
-    alone = {name: value for name, value in stopper.off.items() if name in params}
-    if params.get("callbacks"):
-        alone["callbacks"] = unwatched(params)["callbacks"]
+    off = {name: value for name, value in stopper.off.items() if name in params}
+    alone = {**off, **unwatched(params)}
     if np.isfinite(n_iter):
         counts = next((n for n in stopper.parameters if n in params), stopper.parameters[0])
         alone[counts] = min(max(1, round(n_iter)), params.get(counts) or inf)
@@ -187,35 +190,35 @@ def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
 
 
 def unwatched(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters, without the callbacks that stop early."""
+    """Those of the parameters that are callbacks, without the ones that stop early."""
     return {
         name: [c for c in value if "EarlyStopping" not in type(c).__name__]
-        if name.split("__")[-1] == "callbacks" and value
-        else value
         for name, value in params.items()
+        if name.split("__")[-1] == "callbacks" and value
     }
 
 
 @dataclass(frozen=True)
 class HoldOut:
-    """Which rows a fit is stopped on.
+    """Which rows a fit watches, to stop early when its loss on them gets no better.
 
     Attributes
     ----------
     part : "fold" or float
-        The test rows of the fold, or a part of the training rows.
+        ``"fold"``: the test rows of the fold. A number: that part of the training rows.
 
     stratified : bool
-        Whether the part has the classes of ``y`` in proportion.
+        Whether a part has the classes of ``y`` in proportion.
 
     newest : bool
-        Whether it is the last rows, as for time series.
+        Whether a part is the last rows, as for time series.
 
     seed : int
+        Seeds the draw of a part.
 
     stoppers : mapping of str to Stopper
-        How classes take them; sent along, since a worker knows nothing of those that the script has
-        registered.
+        How classes take these rows; sent along, since a worker does not know the classes that the
+        script has registered.
     """
 
     part: str | float
@@ -223,12 +226,6 @@ class HoldOut:
     newest: bool
     seed: int
     stoppers: Mapping[str, Stopper]
-
-    def stopper(self, model: Any) -> Stopper:
-        """How a model takes them; it has been checked that it does."""
-        stopper = stopper_of(model, self.stoppers)
-        assert stopper is not None
-        return stopper
 
     def split(self, y: Any, train: Any, test: Any, fold: int) -> Split:
         """Row indices: those to train on, and those held out."""
@@ -238,7 +235,8 @@ class HoldOut:
         rng = np.random.RandomState([self.seed, fold, len(train)])
         order = np.arange(len(train)) if self.newest else rng.permutation(len(train))
         if self.stratified and not self.newest:
-            # A prefix has a row of every class, so nothing is held out that is not trained on.
+            # The first rows of this order have every class. They are trained on, so no class is
+            # held out that the model has not seen.
             codes = np.unique(np.asarray(y)[train], return_inverse=True)[1].ravel()
             order = stratified_order(codes, rng)
         n_rest = len(train) - max(1, round(self.part * len(train)))
@@ -267,7 +265,7 @@ _COUNTS = [
 
 
 def n_trained(model: Any) -> float | None:
-    """The iterations of a fit that was watched, those after the best one included."""
+    """The iterations that a fit with a validation set has run, those after the best included."""
     evaluations = getattr(model, "evals_result_", None)
     if not evaluations:
         return n_iter(model)

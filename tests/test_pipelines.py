@@ -24,6 +24,7 @@ from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.exceptions import FitFailedWarning
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.frozen import FrozenEstimator
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.metrics import accuracy_score, make_scorer
@@ -501,6 +502,11 @@ CASES = {
         },
         {},
     ),
+    "a frozen step": (
+        [("f", FrozenEstimator(StandardScaler().fit(X))), ("s", MinMaxScaler()), ("m", knn)],
+        K,
+        {"return_train_score": True},
+    ),
     "union": (
         [
             ("u", FeatureUnion([("s", StandardScaler()), ("pca", PCA(3, random_state=0))])),
@@ -620,6 +626,16 @@ def encoded_digits(**options):
     return Pipeline(
         [("s", StandardScaler()), ("pca", PCA(5)), ("m", KNeighborsClassifier())], **options
     )
+
+
+def test_a_frozen_step_stays_as_it_was(evaluations, store):
+    """Its clone is the object that the user has given; also if that is a pipeline itself."""
+    frozen = FrozenEstimator(make_pipeline(StandardScaler(), PCA(5)).fit(X))
+    before = set(vars(frozen)), set(vars(frozen[0]))
+    for _ in range(2):
+        outcome = evaluate(Pipeline([("f", frozen), ("m", knn)]), store)
+    assert outcome["shared"].n_shared == 1
+    assert (set(vars(frozen)), set(vars(frozen[0]))) == before
 
 
 def test_a_clone_within_a_target_regressor_keeps_no_trace(evaluations, store):
