@@ -100,14 +100,16 @@ class Evaluate:
         }
         return replace(self, X=X, y=y, cuts=cuts, options={**self.options, **metadata})
 
-    def __call__(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
+    def __call__(self, task: Task, params: dict[str, Any], reporting: dict[str, Any]) -> Outcome:
+        """Fit and score; ``reporting`` has scikit-learn's callbacks told of it, empty if there are
+        none."""
         with unlogged(), self._quiet(task):
             if self.limit is None:
-                return self._evaluate(task, params, progress)
+                return self._evaluate(task, params, reporting)
             alarm = self.limit.around(task)
             try:
                 with alarm:
-                    outcome = self._evaluate(task, params, progress)
+                    outcome = self._evaluate(task, params, reporting)
             except Exception:
                 if not alarm.rang or self.options["error_score"] == "raise":
                     raise
@@ -128,7 +130,7 @@ class Evaluate:
             return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
         return nullcontext()
 
-    def _evaluate(self, task: Task, params: dict[str, Any], progress: dict[str, Any]) -> Outcome:
+    def _evaluate(self, task: Task, params: dict[str, Any], reporting: dict[str, Any]) -> Outcome:
         params = {**params, **self.resource.params(task.amount)}
         # Parameters may be estimators. They are cloned, so that those of the space stay unfitted.
         candidate = clone(self.estimator).set_params(**clone(params, safe=False))
@@ -136,14 +138,14 @@ class Evaluate:
         _, model = owner(candidate, name)
         family = find(model, name.split("__")[-1], self.families)
         if family is None or not (self.insist or family.exact(model)):
-            return self._fit_and_score(candidate, task, progress)
-        return self._grow(family, candidate, task, progress)
+            return self._fit_and_score(candidate, task, reporting)
+        return self._grow(family, candidate, task, reporting)
 
     def _fit_and_score(
         self,
         estimator: Any,
         task: Task,
-        progress: dict[str, Any],
+        reporting: dict[str, Any],
         grow: Grow = fit_whole,
         done: int = 0,
     ) -> Outcome:
@@ -177,7 +179,7 @@ class Evaluate:
                 parameters=None,
                 verbose=0,
                 **options,
-                **progress,
+                **reporting,
             )
         n_iter, stopped = self._iterations(estimator, task)
         return replace(
@@ -226,7 +228,7 @@ class Evaluate:
         return n_iter(model), trained is not None and trained < task.amount
 
     def _grow(
-        self, family: Family, candidate: Any, task: Task, progress: dict[str, Any]
+        self, family: Family, candidate: Any, task: Task, reporting: dict[str, Any]
     ) -> Outcome:
         """Train on from the model that the level below has kept, if there is one.
 
@@ -237,7 +239,7 @@ class Evaluate:
         had, kept = self.store.take(task)
         model = candidate if kept is None else kept
         seconds = time.perf_counter() - start
-        outcome = self._fit_and_score(model, task, progress, family.grow, had)
+        outcome = self._fit_and_score(model, task, reporting, family.grow, had)
         start = time.perf_counter()
         fault = outcome.fault
         if (

@@ -648,8 +648,8 @@ class _SearchWork(Work):
         key = task.fold, task.amount
         if key not in self.parts:
             self.parts[key] = self.evaluate.part(*key)
-        leaf = self.callbacks.leaf(task)
-        return partial(self.parts[key], task, self.candidates[task.candidate], leaf)
+        reporting = self.callbacks.leaf(task)
+        return partial(self.parts[key], task, self.candidates[task.candidate], reporting)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         named = next((o.scores for o in outcomes if o.scores), None)
