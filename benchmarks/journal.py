@@ -18,13 +18,11 @@ from skhalving.task import Outcome
 
 PARAMS = {"svc__C": 0.021544346900318832, "svc__gamma": 0.004641588833612777}
 RECORD = Record(
-    candidate=0,
-    bracket=0,
-    level=0,
+    text=stable(PARAMS),
+    params=PARAMS,
     amount=149,
     fold=0,
-    params=PARAMS,
-    text=stable(PARAMS),
+    score=0.9033,
     outcome=Outcome({"score": 0.9033}, fit_time=0.0123, score_time=0.0045),
 )
 X, y = np.zeros((90, 2)), np.arange(90) % 2

@@ -1,4 +1,4 @@
-"""What a search knows by now: ``python -m skhalving path.jsonl [--watch]``.
+"""What a search knows by now, and what is left: ``python -m skhalving path.jsonl [--watch]``.
 
 It reads the journal and nothing else, so it is safe beside the search that writes it, on any
 machine that sees the file, and needs none of the search's estimators.
@@ -12,37 +12,46 @@ from typing import Any
 import numpy as np
 
 from skhalving.functions import readable
-from skhalving.journal import read
-from skhalving.trials import Trials
+from skhalving.trials import Replay, Trials
 
 CLEAR = "\033[2J\033[H"  # the screen, and back to its corner
 
 
 def table(path: str, metric: str | None = None) -> str:
     """A line for each level, the best so far, and what is left."""
-    header, records = read(path)
-    if header is None or next(records, None) is None:
-        return f"{path}: no evaluation has finished yet"
-    trials = Trials.of_journal(path, metric)
+    race = Replay(path)
+    levels, known = race.schedule.levels, race.evaluations
+    planned = [race.schedule.fits_at(level) for level in range(len(levels))]
+    left = [(planned[level] - known[level]) * amount for level, (amount, _) in enumerate(levels)]
+    share = sum(left) / sum(n * amount for n, (amount, _) in zip(planned, levels, strict=True))
+    end = [
+        f"left         {sum(planned) - known.total()} of {sum(planned)} evaluations, "
+        f"{share:.1%} of the resource",
+        f"last result  {time.time() - os.stat(path).st_mtime:.0f} s ago",
+    ]
+    if not race.scores:
+        return "\n".join(["no candidate has a score yet", *end])
+    trials = Trials.of_journal(race, metric)
     better: Any = np.fmax if trials.maximize else np.fmin
     lines = [
-        f"level  {trials.resource_name:>14}  folds  candidates  failed     seconds        best"
+        f"level  {trials.resource_name:>14}  folds  evaluations  planned  failed     seconds"
+        "        best"
     ]
-    for level, (amount, n_folds) in enumerate(trials.schedule.levels):
+    for level, (amount, n_folds) in enumerate(levels):
         here = trials.level == level
         score, seconds = trials.score[here], trials.seconds[here].sum()
+        best = f"{better.reduce(score):.6g}" if len(score) else "-"
         lines.append(
-            f"{level + 1:>5}  {amount:>14}  {n_folds:>5}  {len(score):>10}"
-            f"  {np.isnan(score).sum():>6}  {seconds:>10.1f}  {better.reduce(score):>10.6g}"
+            f"{level + 1:>5}  {amount:>14}  {n_folds:>5}  {known[level]:>11}  {planned[level]:>7}"
+            f"  {np.isnan(score).sum():>6}  {seconds:>10.1f}  {best:>10}"
         )
-    best = trials.best_index
+    row = trials.best_index
     return "\n".join(
         [
             *lines,
-            f"best so far  {trials.score_name} {trials.score[best]:.6g} on level "
-            f"{trials.level[best] + 1}: {readable(dict(trials.params[best]))}",
-            f"candidates   {len(trials.last())} of {header.search.get('n_candidates', '?')} begun",
-            f"last result  {time.time() - os.stat(path).st_mtime:.0f} s ago",
+            f"best so far  {trials.score_name} {trials.score[row]:.6g} on level "
+            f"{trials.level[row] + 1}: {readable(dict(trials.params[row]))}",
+            *end,
         ]
     )
 

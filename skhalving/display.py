@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from skhalving.trials import Trials, Values, agreement
+from skhalving.trials import Replay, Trials, Values, agreement
 
 # Okabe and Ito's palette without its yellow, which cannot be seen on white; the winner is black.
 # Markers tell brackets apart without colours. There is one marker more than there are colours, so
@@ -168,7 +168,7 @@ class HalvingDisplay:
         """Draw what a journal knows, also of a search that still runs.
 
         The file is read and nothing else: it needs no estimator, and disturbs nobody who writes.
-        What no evaluation has reached yet is not in the picture.
+        The schedule is the whole of it; a candidate is on a level when all its folds are known.
 
         .. versionadded:: 0.1
 
@@ -196,8 +196,8 @@ class HalvingDisplay:
         OSError
             If the file cannot be read.
         ValueError
-            If it is no journal, is damaged, has no evaluation yet or no such metric, or if there is
-            no such kind of picture.
+            If it is no journal, is damaged, has no candidate with a score yet or no such metric, or
+            if there is no such kind of picture.
 
         Examples
         --------
@@ -212,7 +212,7 @@ class HalvingDisplay:
         >>> HalvingDisplay.from_journal(path).ax_.get_ylabel()
         'score'
         """
-        return cls(Trials.of_journal(path, metric)).plot(ax, kind=kind)
+        return cls(Trials.of_journal(Replay(path), metric)).plot(ax, kind=kind)
 
     def plot(self, ax: Any = None, *, kind: str = "scores") -> Self:
         """Draw.

@@ -19,6 +19,7 @@ from functools import partial
 from traceback import format_exc
 from typing import Any
 
+import joblib
 import numpy as np
 from sklearn.exceptions import FitFailedWarning
 
@@ -114,6 +115,7 @@ def successive_halving(
     starting_points: Sequence[Any] | None = None,
     schedule: str | Schedule = "published",
     journal: str | os.PathLike[str] | None = None,
+    states: str | os.PathLike[str] | None = None,
     max_time: float | timedelta | None = None,
     n_jobs: int | None = None,
     verbose: int = 0,
@@ -161,8 +163,14 @@ def successive_halving(
 
     journal : path-like, default=None
         A file that each evaluation is written to. Run again with the same file, the same search
-        goes on from there. States are not in it: what is promoted after that starts from scratch,
-        with a state of None, as a warning says.
+        goes on from there. States are not in it: without ``states``, what is promoted after that
+        starts from scratch, with a state of None, as a warning says.
+
+    states : path-like, default=None
+        A folder for the states of a search with a journal, so that a search that was killed goes on
+        from them. It is made if it is missing, and may be shared by several searches: each has its
+        own files, and removes those of a configuration that is out. They are pickles, and reading
+        one can run code, so let nobody else write there.
 
     max_time : float or timedelta, default=None
         In seconds if it is a number. Nothing starts after that, as a warning says.
@@ -227,6 +235,7 @@ def successive_halving(
         stateful=stateful,
         starting_points=starting_points,
         journal=journal,
+        states=states,
         max_time=max_time,
         n_jobs=n_jobs,
         verbose=verbose,
@@ -247,6 +256,7 @@ def hyperband(
     starting_points: Sequence[Any] | None = None,
     schedule: str | Schedule = "published",
     journal: str | os.PathLike[str] | None = None,
+    states: str | os.PathLike[str] | None = None,
     max_time: float | timedelta | None = None,
     n_jobs: int | None = None,
     random_state: Any = None,
@@ -299,8 +309,14 @@ def hyperband(
 
     journal : path-like, default=None
         A file that each evaluation is written to. Run again with the same file, the same search
-        goes on from there. States are not in it: what is promoted after that starts from scratch,
-        with a state of None, as a warning says.
+        goes on from there. States are not in it: without ``states``, what is promoted after that
+        starts from scratch, with a state of None, as a warning says.
+
+    states : path-like, default=None
+        A folder for the states of a search with a journal, so that a search that was killed goes on
+        from them. It is made if it is missing, and may be shared by several searches: each has its
+        own files, and removes those of a configuration that is out. They are pickles, and reading
+        one can run code, so let nobody else write there.
 
     max_time : float or timedelta, default=None
         In seconds if it is a number. Nothing starts after that, as a warning says.
@@ -369,6 +385,7 @@ def hyperband(
         stateful=stateful,
         starting_points=starting_points,
         journal=journal,
+        states=states,
         max_time=max_time,
         n_jobs=n_jobs,
         verbose=verbose,
@@ -401,9 +418,12 @@ class _Evaluate:
         if self.stateful and not is_last and (why := self.store.keep(task, after)):
             fault = f"a state could not be kept, so the next rung starts from scratch: {why}"
         elif self.stateful and has_been_below and not had:
-            fault = "some configurations started from scratch, since a journal holds no states"
-        scores = {"score": _number(value, configuration)}
-        return Outcome(scores, seconds, continued=had > 0, fault=fault)
+            fault = (
+                "some configurations started from scratch, since their states were not found: a "
+                "journal holds none, and a folder given as states= does"
+            )
+        score = _number(value, configuration)
+        return Outcome({"score": score}, seconds, continued=had > 0, fault=fault)
 
 
 def _number(value: Any, configuration: Any) -> float:
@@ -422,8 +442,11 @@ class _Calls(Work):
     evaluate: _Evaluate
 
     def call(self, task: Task) -> partial[Outcome]:
-        below = (task._replace(amount=a) for a, _ in self.race.schedule.levels if a < task.amount)
-        has_been_below = any(lower in self.known for lower in below)
+        has_been_below = any(
+            task._replace(amount=amount) in self.known
+            for amount, _ in self.race.schedule.levels
+            if amount < task.amount
+        )
         return partial(self.evaluate, task, self.candidates[task.candidate], has_been_below)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
@@ -453,24 +476,35 @@ def _search(
     stateful: bool,
     starting_points: Sequence[Any] | None,
     journal: str | os.PathLike[str] | None,
+    states: str | os.PathLike[str] | None,
     max_time: float | timedelta | None,
     n_jobs: int | None,
     verbose: int,
     on_result: Callable[[dict[str, Any]], object] | None,
 ) -> Result:
     """What the two functions share: a race of the configurations that are drawn."""
-    pace = Pace(max_time)
+    if states is not None and not (stateful and journal is not None):
+        raise ValueError(
+            f"states={states!r} is where a stateful search finds its states when its journal is "
+            "resumed; pass stateful=True and a journal as well, or no states"
+        )
+    pace, lasting = Pace(max_time), None
     with opened(journal) as book, temporary_folder() as folder:
         seed = frozen_seed(random_state, book)
         configurations, plan = draw(np.random.RandomState(seed))
         if book is not None:
-            book.begin(seed, _fingerprint(objective, stateful, maximize, configurations, plan))
-        first = len(plan) if starting_points else None
-        points = list(starting_points or [])
-        configurations, plan = spaces.with_starting_points(configurations, plan, points)
-        store = Store(folder)
+            fingerprint = _fingerprint(objective, stateful, maximize, configurations, plan)
+            book.begin(seed, fingerprint)
+            if states is not None:
+                os.makedirs(states, 0o700, exist_ok=True)
+                whose = joblib.hash(stable((seed, fingerprint, configurations)))
+                lasting = os.path.join(os.path.abspath(states), f"{whose}-")
+        configurations, plan = spaces.with_starting_points(
+            configurations, plan, starting_points or []
+        )
+        store = Store(folder, lasting)
         work = _Calls(
-            race=Race(plan, first),
+            race=Race(plan, len(plan) - 1 if starting_points else None),
             candidates=configurations,
             first_like=range(len(configurations)),
             order=[0],

@@ -1,10 +1,12 @@
 """The journal: what a search knows, on disk, one JSON object a line.
 
 The first line, the *header*, says which search it is: a fingerprint of everything that its scores
-depend on, and the frozen seed. Every other line is one finished evaluation, a *record*. Each line
-ends with a checksum of what stands before it. A file is read as a journal or refused; it is never
-mended: the only bytes ever taken away are those of a last line that lacks its newline, since
-writing it was interrupted, and only by the search that goes on with it. There is no pickle in it.
+depend on, and the frozen seed. The second is the *plan*: the schedule and the candidates. A search
+that goes further than the one before adds a plan of its own; the last one counts. Each of the other
+lines is one finished evaluation, a *record*. Each line ends with a checksum of what stands before
+it. A file is read as a journal or refused; it is never mended: the only bytes ever taken away are
+those of a last line that lacks its newline, since writing it was interrupted, and only by the
+search that goes on with it. There is no pickle in it.
 
 The journal knows nothing of estimators. The keys of a line are known in this file alone; another
 program, in this process or not, may ``read`` a journal at any time.
@@ -16,7 +18,7 @@ import os
 import reprlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from itertools import count, islice
+from itertools import count
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -31,14 +33,14 @@ except ImportError:  # Windows
 
     fcntl = None  # type: ignore[assignment]
 
-FORMAT = 2
+FORMAT = 3
 MAGIC = b'{"skhalving journal": %d, ' % FORMAT
 Fields = Mapping[str, Any]  # a test for each name, or the Fields of what stands there
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
 
 class Header(NamedTuple):
-    """The first line of a journal: which search it belongs to.
+    """Which search a journal belongs to, and what that is going to do.
 
     Attributes
     ----------
@@ -47,10 +49,16 @@ class Header(NamedTuple):
 
     search : mapping of str to object
         All that its scores depend on.
+
+    plan : mapping of str to list, or None
+        ``levels``, each with its amount and number of folds; ``brackets``, the numbers of
+        candidates on their rungs; ``folds`` in the order in which levels use them; ``candidates``,
+        the text of each. None if the search was interrupted before it was written.
     """
 
     seed: int
     search: Mapping[str, Any]
+    plan: Mapping[str, list[Any]] | None = None
 
 
 class Record(NamedTuple):
@@ -58,29 +66,27 @@ class Record(NamedTuple):
 
     Attributes
     ----------
-    candidate, bracket, level : int
-        Who was evaluated, and where in the schedule.
-
-    amount, fold : int
-        On what.
+    text : str
+        Who was evaluated: a text that names the configuration in every process, as in the plan.
 
     params : mapping of str to object
         The configuration to look at: values as JSON has them, their ``repr`` where it has none.
 
-    text : str
-        The configuration to compare: a text that names it in every process.
+    amount, fold : int
+        On what.
+
+    score : float
+        What it counts in the race; higher is better.
 
     outcome : Outcome
         What came of it. Its ``fault`` is not recorded.
     """
 
-    candidate: int
-    bracket: int
-    level: int
+    text: str
+    params: Mapping[str, Any]
     amount: int
     fold: int
-    params: Mapping[str, Any]
-    text: str
+    score: float
     outcome: Outcome
 
 
@@ -113,11 +119,6 @@ class Journal:
         self.header = _header(self.path) if os.path.exists(self.path) else None
         self._file: int | None = None
 
-    @property
-    def seed(self) -> int | None:
-        """The frozen seed, None if the journal is new."""
-        return None if self.header is None else self.header.seed
-
     def begin(self, seed: int, fingerprint: Mapping[str, Any]) -> None:
         """Check that the journal belongs to this search; a new one gets this search's first line.
 
@@ -141,7 +142,9 @@ class Journal:
         search = json.loads(json.dumps(fingerprint))  # as it will be read
         self._file = _open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         _lock(self._file, self.path)
-        self.header = _header(self.path)  # again: nobody else writes now
+        # Again, since nobody else writes now. If a line is damaged, this is an error, before a byte
+        # is taken away below.
+        self.header = _header(self.path)
         header = self.header or Header(seed, search)
         then, now = {"seed": header.seed, **header.search}, {"seed": seed, **search}
         different = [
@@ -156,12 +159,21 @@ class Journal:
             )
         whole = sum(len(line) for _, line in _lines(self.path))
         if whole < os.fstat(self._file).st_size:
-            for _ in _records(self.path):
-                pass  # an error, if another line is damaged, before a byte is taken away
             os.ftruncate(self._file, whole)
         if self.header is None:
             self._append(_sealed({"skhalving journal": FORMAT, "seed": seed, "search": search}))
         self.header = header
+
+    def plan(self, plan: Mapping[str, list[Any]]) -> None:
+        """Write down what the search is going to do, unless the last plan says the same.
+
+        Parameters
+        ----------
+        plan : mapping of str to list
+            As in :class:`Header`, in values that JSON can hold.
+        """
+        if self.header is None or plan != self.header.plan:
+            self._append(_sealed({"plan": plan}))
 
     def known(self) -> Iterator[Record]:
         """The records, streamed in the order in which they were written. Where two records are of
@@ -252,17 +264,31 @@ def read(path: Any) -> tuple[Header | None, Iterator[Record]]:
 
 
 def _header(path: str) -> Header | None:
-    first = next(_lines(path), None)
-    if first is None:
-        return None  # empty, or torn before anything was known
-    head = _entry(path, *first, _HEADER)
-    return Header(head["seed"], head["search"])
+    said: dict[str, Any] = {}
+    for entry in _entries(path):
+        if "outcome" not in entry:
+            said |= entry
+    # Empty, or torn before anything was known.
+    return Header(said["seed"], said["search"], said.get("plan")) if said else None
 
 
 def _records(path: str) -> Iterator[Record]:
-    for number, line in islice(_lines(path), 1, None):
-        entry = _entry(path, number, line, _RECORD)
-        yield Record(**{**entry, "outcome": Outcome(**entry["outcome"])})
+    for entry in _entries(path):
+        if "outcome" in entry:
+            yield Record(**{**entry, "outcome": Outcome(**entry["outcome"])})
+
+
+def _entries(path: str) -> Iterator[dict[str, Any]]:
+    """What the lines hold, once each is known to be whole and of its fields."""
+    for number, line in _lines(path):
+        is_plan = line.startswith(b'{"plan": ')
+        fields = _HEADER if number == 1 else _PLAN if is_plan else _RECORD
+        try:
+            entry = _opened(line)
+            _check(entry, fields)
+        except (ValueError, RecursionError) as error:
+            raise _damage(path, number, error) from None
+        yield entry
 
 
 def _lines(path: str) -> Iterator[tuple[int, bytes]]:
@@ -281,16 +307,6 @@ def _lines(path: str) -> Iterator[tuple[int, bytes]]:
             if not line.endswith(b"\n"):
                 return
             yield number, line
-
-
-def _entry(path: str, number: int, line: bytes, fields: Fields) -> Any:
-    """What a line holds, once it is known to be whole and of these fields."""
-    try:
-        entry = _opened(line)
-        _check(entry, fields)
-    except (ValueError, RecursionError) as error:
-        raise _damage(path, number, error) from None
-    return entry
 
 
 def _damage(path: str, number: int, why: object) -> ValueError:
@@ -341,6 +357,9 @@ _HEADER: Fields = {
     "seed": _is_a(int),
     "search": _is_a(dict),
 }
+_PLAN: Fields = {
+    "plan": dict.fromkeys(("levels", "brackets", "folds", "candidates"), _is_a(list)),
+}
 _OUTCOME: Fields = {
     "scores": _is_scores,
     "fit_time": _is_a(float),
@@ -353,13 +372,11 @@ _OUTCOME: Fields = {
     "stopped": _is_a(bool),
 }
 _RECORD: Fields = {
-    "candidate": _is_count,
-    "bracket": _is_count,
-    "level": _is_count,
+    "text": _is_a(str),
+    "params": _is_a(dict),
     "amount": _is_count,
     "fold": _is_count,
-    "params": _is_a(dict),
-    "text": _is_a(str),
+    "score": _is_a(float),
     "outcome": _OUTCOME,
 }
 

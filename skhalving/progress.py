@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from skhalving.fingerprint import stable
-from skhalving.journal import Journal, Record
 from skhalving.pace import Pace
 from skhalving.race import Move, Race, Trial
 from skhalving.schedule import Level, Schedule
@@ -221,65 +219,6 @@ def time_over(max_time: Any, race: Race, unit: str) -> str:
         f"were not run; the best is of level {top + 1} of {len(levels)}, with {unit}={amount} and "
         f"{n_folds} fold{'s'[: n_folds > 1]}"
     )
-
-
-class Recorder(Watcher):
-    """Writes outcomes to a journal as they arrive.
-
-    Parameters
-    ----------
-    journal : Journal
-        Begun.
-
-    candidates : sequence
-        Parameters, or the configurations of a plain function.
-
-    first_like : sequence of int
-        For each candidate, the first candidate with equal parameters (itself, if there is none
-        before): they share tasks and models.
-
-    Attributes
-    ----------
-    known : dict of Task to Outcome
-        What the journal knew of these candidates, which it tells apart by text.
-
-    Raises
-    ------
-    ValueError
-        If different candidates read the same.
-    """
-
-    def __init__(
-        self, journal: Journal, candidates: Sequence[Any], first_like: Sequence[int]
-    ) -> None:
-        self._journal, self._candidates = journal, candidates
-        self._texts = [stable(candidate) for candidate in candidates]
-        if len(set(self._texts)) < len(set(first_like)):
-            raise ValueError(
-                "a journal cannot tell some of the candidates apart, since their parameters read "
-                "the same; give them a repr that differs, or pass journal=None"
-            )
-        number = dict(zip(self._texts, first_like, strict=True))
-        self.known = {
-            Task(number[record.text], record.fold, record.amount): record.outcome
-            for record in journal.known()
-            if record.text in number
-        }
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        candidate = self._candidates[task.candidate]
-        self._journal.write(
-            Record(
-                text=self._texts[task.candidate],
-                params=candidate if isinstance(candidate, dict) else {"configuration": candidate},
-                fold=task.fold,
-                amount=task.amount,
-                candidate=trial.candidate,
-                bracket=trial.bracket,
-                level=trial.level,
-                outcome=outcome,
-            )
-        )
 
 
 class Cleaner(Watcher):

@@ -13,10 +13,13 @@ from typing import Any
 
 from sklearn.utils import check_random_state
 
-from skhalving.journal import Journal
+from skhalving.fingerprint import stable
+from skhalving.journal import Journal, Record
 from skhalving.loop import Work, run
 from skhalving.pace import Pace
-from skhalving.progress import Cleaner, Recorder, Reporter, Watcher, time_over
+from skhalving.progress import Cleaner, Reporter, Watcher, time_over
+from skhalving.race import Trial
+from skhalving.task import Outcome, Task
 
 
 def opened(path: Any) -> AbstractContextManager[Journal | None]:
@@ -28,8 +31,8 @@ def frozen_seed(random_state: Any, journal: Journal | None) -> int:
     """The seed of a search: an int itself, else that of its journal, else a draw."""
     if isinstance(random_state, Integral):
         return int(random_state)
-    if journal is not None and journal.seed is not None:
-        return journal.seed
+    if journal is not None and journal.header is not None:
+        return journal.header.seed
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
@@ -72,9 +75,7 @@ def conduct(
     """
     race, told = work.race, list(watchers)
     if journal is not None:
-        recorder = Recorder(journal, work.candidates, work.first_like)
-        work.known.update(recorder.known)
-        told.insert(0, recorder)
+        told.insert(0, _Recorder(journal, work))
     told.append(Cleaner(work.store, race.schedule.levels, work.first_like))
     if verbose > 0 or on_result is not None:
         # After the recorder and the cleaner, so that an exception of on_result keeps no outcome
@@ -91,6 +92,57 @@ def conduct(
             + "; ".join(sorted(faults)),
             UserWarning,
             stacklevel=4,
+        )
+
+
+class _Recorder(Watcher):
+    """Writes the plan to a journal, and outcomes as they arrive.
+
+    At first it lets the work know what the journal knows of its candidates, which are told apart by
+    their texts: their numbers change when a search is extended.
+
+    Raises
+    ------
+    ValueError
+        If different candidates read the same.
+    """
+
+    def __init__(self, journal: Journal, work: Work) -> None:
+        self._journal, self._work = journal, work
+        self._texts = [stable(candidate) for candidate in work.candidates]
+        if len(set(self._texts)) < len(set(work.first_like)):
+            raise ValueError(
+                "a journal cannot tell some of the candidates apart, since their parameters read "
+                "the same; give them a repr that differs, or pass journal=None"
+            )
+        journal.plan(
+            {
+                "levels": [list(level) for level in work.race.schedule.levels],
+                "brackets": [[rung.n_candidates for rung in b.rungs] for b in work.race.schedule],
+                "folds": list(work.order),
+                "candidates": self._texts,
+            }
+        )
+        number = dict(zip(self._texts, work.first_like, strict=True))
+        work.known.update(
+            {
+                Task(number[record.text], record.fold, record.amount): record.outcome
+                for record in journal.known()
+                if record.text in number
+            }
+        )
+
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        candidate = self._work.candidates[task.candidate]
+        self._journal.write(
+            Record(
+                text=self._texts[task.candidate],
+                params=candidate if isinstance(candidate, dict) else {"configuration": candidate},
+                amount=task.amount,
+                fold=task.fold,
+                score=self._work.score([outcome]),
+                outcome=outcome,
+            )
         )
 
 

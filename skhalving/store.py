@@ -1,9 +1,9 @@
 """Files that the evaluations of one search leave for one another, on one machine.
 
 A search has one folder, which only its user can read. A fitted model waits there for the next level
-of its candidate: a file named by candidate and fold. It never travels through the script's process,
-where 100 MB cost three times a file's time (``benchmarks/continuation.py``), nor is it an argument
-of a task, which would arrive as a read-only memory map.
+of its candidate: a file named by candidate, fold and amount. It never travels through the script's
+process, where 100 MB cost three times a file's time (``benchmarks/continuation.py``), nor is it an
+argument of a task, which would arrive as a read-only memory map.
 
 What candidates share is a file named by amount and content. Its arrays are not read but mapped, for
 all processes together and copy-on-write: who writes into an array gets pages of his own, and the
@@ -11,6 +11,7 @@ file stays as it was.
 
 A file is written under a temporary name and then renamed, so it is whole or not there. The folder
 goes with the search, whatever ends it; those of processes that were killed go with the next search.
+Models may stand in another folder instead, where they outlive a process that is killed.
 This room knows nothing of what the files mean.
 """
 
@@ -23,6 +24,7 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -53,33 +55,39 @@ class Store:
     ----------
     folder : str
         Made by :func:`temporary_folder`. A worker that cannot see it keeps nothing, and says so.
+
+    lasting : str or None, default=None
+        What the paths of models begin with, if other processes are to go on with them.
     """
 
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: str, lasting: str | None = None) -> None:
+        self.folder, self._lasting = folder, lasting is not None
+        self._models = lasting or os.path.join(folder, "model-")
         self._maker = os.getpid()
         free = shutil.disk_usage(folder).free if self.is_here() else 0
         self._least_free = (1 - _SHARE_OF_DISK) * free
 
     def is_here(self) -> bool:
-        """Whether this machine sees the folder."""
-        return os.path.isdir(self.folder)
+        """Whether this machine sees the folder, or that of models."""
+        return os.path.isdir(os.path.dirname(self._models))
 
     # -- models, each for the next level of its candidate -----------------------------------------
 
     def keep(self, task: Task, model: Any) -> str | None:
-        """Keep the model that a task has trained, in place of the one that it went on from; the
-        reason if that cannot be done."""
+        """Keep the model that a task has trained; the reason if that cannot be done."""
         if not self.is_here():
-            return f"{socket.gethostname()} does not see the folder {self.folder}"
+            return f"{socket.gethostname()} does not see the folder of {self._models}"
         try:
-            self._write(self._model(task), (task.amount, model))
+            self._write(os.path.join(self._folder(task), str(task.amount)), model)
         except Exception as error:
             return f"{type(error).__name__}: {error}"
         return None
 
     def take(self, task: Task) -> tuple[int, Any]:
-        """The model that this candidate and fold has, if it had less than the task's amount.
+        """The model of this candidate and fold that had the most below the task's amount.
+
+        Those of lower amounts are still there: one that cannot be read costs no more than a level,
+        and neither does a process that was killed before anybody knew the score of its model.
 
         Returns
         -------
@@ -88,19 +96,20 @@ class Store:
 
         model : estimator or None
         """
-        with suppress(Exception), open(self._model(task), "rb") as file:
-            # In memory, since on Windows a file that is mapped cannot be replaced.
-            amount, model = _load(bytearray(file.read()))
-            if amount < task.amount:
-                return amount, model
+        paths = Path(self._folder(task)).glob("*")
+        files = {int(path.name): path for path in paths if path.name.isdigit()}  # the whole ones
+        for amount in sorted((a for a in files if a < task.amount), reverse=True):
+            with suppress(Exception):
+                # In memory, since on Windows a file that is mapped cannot be replaced.
+                return amount, _load(bytearray(files[amount].read_bytes()))
         return 0, None
 
     def drop(self, candidate: int) -> None:
         """Remove all models of a candidate that is out of the race."""
-        shutil.rmtree(os.path.join(self.folder, "models", str(candidate)), ignore_errors=True)
+        shutil.rmtree(f"{self._models}{candidate}", ignore_errors=True)
 
-    def _model(self, task: Task) -> str:
-        return os.path.join(self.folder, "models", str(task.candidate), str(task.fold))
+    def _folder(self, task: Task) -> str:
+        return os.path.join(f"{self._models}{task.candidate}", str(task.fold))
 
     # -- values that candidates share -------------------------------------------------------------
 
@@ -141,7 +150,7 @@ class Store:
         arrays: list[pickle.PickleBuffer] = []
         rest = io.BytesIO()
         here = self.folder if os.getpid() == self._maker else None
-        _Pickler(here, rest, protocol=5, buffer_callback=arrays.append).dump(value)
+        _Pickler(here, self._lasting, rest, protocol=5, buffer_callback=arrays.append).dump(value)
         folder, name = os.path.split(path)
         os.makedirs(folder, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
@@ -175,17 +184,22 @@ class _Pickler(cloudpickle.Pickler):
     An array with gaps keeps its layout: on another layout sums differ in the last digit. Where the
     folder of this process is given, classes and functions stay where they are: cloudpickle would
     write a class of the script itself by value, and on reading replace the methods of the living
-    class by copies with globals of their own.
+    class by copies with globals of their own. Only other processes, if the file is lasting, get
+    copies.
     """
 
-    def __init__(self, here: str | None, *args: Any, **options: Any) -> None:
+    def __init__(self, here: str | None, lasting: bool, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._here = here
+        self._here, self._lasting = here, lasting
 
     def reducer_override(self, value: Any) -> Any:
         if self._here and isinstance(value, (type, FunctionType)) and value is not _of_this_process:
             _OF_THIS_PROCESS.setdefault(self._here, {})[id(value)] = value
-            return _of_this_process, (self._here, id(value))
+            return _of_this_process, (
+                self._here,
+                id(value),
+                cloudpickle.dumps(value) if self._lasting else b"",
+            )
         base = value.base if type(value) is np.ndarray else None
         if (
             type(base) is np.ndarray
@@ -199,8 +213,9 @@ class _Pickler(cloudpickle.Pickler):
         return super().reducer_override(value)
 
 
-def _of_this_process(folder: str, key: int) -> Any:
-    return _OF_THIS_PROCESS[folder][key]
+def _of_this_process(folder: str, key: int, copy: bytes) -> Any:
+    living = _OF_THIS_PROCESS.get(folder, {})
+    return living[key] if key in living else pickle.loads(copy)
 
 
 def _with_gaps(base: np.ndarray, shape: Any, dtype: Any, strides: Any, offset: int) -> np.ndarray:

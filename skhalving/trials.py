@@ -5,7 +5,7 @@ needs no estimator and may be that of a search that still runs.
 """
 
 import os
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,9 +20,68 @@ from sklearn.utils.validation import check_is_fitted
 
 from skhalving.functions import readable
 from skhalving.journal import Record, read
-from skhalving.race import Trial
+from skhalving.race import Race, Trial
 from skhalving.results import all_cv_results
 from skhalving.schedule import Bracket, Level, Schedule
+
+
+class Replay(Race):
+    """The race that a journal tells of, run again with the evaluations that it knows.
+
+    Parameters
+    ----------
+    path : path-like
+        The journal.
+
+    Attributes
+    ----------
+    search : mapping of str to object
+        All that its scores depend on.
+
+    records : dict of Trial to list of Record
+        Of each trial that has a score: the evaluations of its folds.
+
+    evaluations : Counter of int
+        How many are known, by level, also of trials that have no score yet. One counts on the
+        lowest level that uses it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is no journal, is damaged, or has no plan yet.
+    """
+
+    def __init__(self, path: Any) -> None:
+        header, records = read(path)
+        if header is None or header.plan is None:
+            raise ValueError(f"{path} has no plan yet; look again when its search has begun")
+        self.search, plan = header.search, header.plan
+        levels = [Level(*level) for level in plan["levels"]]
+        brackets = (Bracket.on(levels, *n_candidates) for n_candidates in plan["brackets"])
+        super().__init__(Schedule(tuple(levels), tuple(brackets)))
+        known: dict[tuple[str, int, int], Record] = {}
+        for record in records:
+            known[record.text, record.fold, record.amount] = record
+            for amount, _ in levels:
+                if record.outcome.stopped and amount > record.amount:  # it would be the same again
+                    known.setdefault((record.text, record.fold, amount), record)
+        self.records: dict[Trial, list[Record]] = {}
+        lowest: dict[tuple[int, Any], int] = {}
+        while trial := self.ask():
+            amount, n_folds = levels[trial.level]
+            needed = [
+                (plan["candidates"][trial.candidate], fold, amount)
+                for fold in plan["folds"][:n_folds]
+            ]
+            found = [key for key in needed if key in known]
+            for key in found:
+                lowest.setdefault((trial.candidate, key), trial.level)
+            if found == needed:
+                self.records[trial] = [known[key] for key in needed]
+                self.tell(trial, float(np.mean([known[key].score for key in needed])))
+        self.evaluations = Counter(lowest.values())
 
 
 @dataclass(frozen=True)
@@ -134,7 +193,7 @@ class Trials:
     def of(cls, search: Any, metric: str | None = None) -> Self:
         """Of any of these: a journal's path, what a plain function returned, a fitted search."""
         if isinstance(search, (str, os.PathLike)):
-            return cls.of_journal(search, metric)
+            return cls.of_journal(Replay(search), metric)
         if hasattr(search, "history"):
             return cls.of_result(search)
         return cls.of_search(search, metric)
@@ -178,34 +237,24 @@ class Trials:
         )
 
     @classmethod
-    def of_journal(cls, path: Any, metric: str | None = None) -> Self:
-        """Of what a journal knows by now; brackets are as large as it has seen them."""
-        header, records = read(path)
-        last: dict[Trial, Record] = {}
-        by_fold: defaultdict[tuple[int, int], list[Record]] = defaultdict(list)
-        for record in records:
-            last[Trial(record.level, record.bracket, record.candidate)] = record
-            by_fold[record.candidate, record.amount].append(record)
-        if header is None or not last:
-            raise ValueError(f"{path} has no evaluation yet; look again when one has finished")
-        rows = [last[trial] for trial in sorted(last)]
-        # A fold that was scored with the same amount on a level below is kept.
-        outcomes = [
-            {k.fold: k.outcome for k in by_fold[r.candidate, r.amount] if k.level <= r.level}
-            for r in rows
-        ]
-        seen = sorted({r.level for r in rows})
-        trials = [Trial(seen.index(r.level), r.bracket, r.candidate) for r in rows]
-        reached = [Level(r.amount, len(folds)) for r, folds in zip(rows, outcomes, strict=True)]
-        schedule = _seen(trials, reached)
-        n_splits = 1 + max(fold for folds in outcomes for fold in folds)
-        params = [dict(r.params) for r in rows]
+    def of_journal(cls, race: Replay, metric: str | None = None) -> Self:
+        """Of the trials that have a score by now."""
+        trials = sorted(race.records)
+        if not trials:
+            raise ValueError("no candidate has a score yet; look again when one has")
         return cls._of_table(
-            schedule,
-            all_cv_results(schedule, trials, params, outcomes, n_splits, np.nan),
+            race.schedule,
+            all_cv_results(
+                race.schedule,
+                trials,
+                [dict(race.records[trial][0].params) for trial in trials],
+                [{r.fold: r.outcome for r in race.records[trial]} for trial in trials],
+                race.schedule.levels[-1].n_folds,
+                np.nan,
+            ),
             metric,
-            maximize=bool(header.search.get("maximize", True)),
-            resource_name=header.search.get("resource", "resource"),
+            maximize=bool(race.search.get("maximize", True)),
+            resource_name=race.search.get("resource", "resource"),
         )
 
     @classmethod
@@ -366,20 +415,3 @@ def _seconds(results: Mapping[str, Any]) -> np.ndarray:
         seconds[i] -= paid.get(who, 0.0)
         paid[who] = spent[i]
     return seconds
-
-
-def _seen(trials: Sequence[Trial], reached: Sequence[Level]) -> Schedule:
-    """The brackets as far as they have come, from the level that each trial has reached; at least
-    one candidate of each bracket will get to the top."""
-    levels = [
-        max(its for its, trial in zip(reached, trials, strict=True) if trial.level == level)
-        for level in range(trials[-1].level + 1)
-    ]
-    counts = np.zeros((1 + max(trial.bracket for trial in trials), len(levels)), dtype=int)
-    np.add.at(counts, ([t.bracket for t in trials], [t.level for t in trials]), 1)
-    counts[:, -1] = np.maximum(counts[:, -1], 1)
-    # Equal candidates share evaluations, so a rung may be seen with fewer than the one above it.
-    least = np.maximum.accumulate(counts[:, ::-1], axis=1)[:, ::-1]
-    first = (counts > 0).argmax(axis=1)
-    brackets = [Bracket.on(levels, *row[i:].tolist()) for row, i in zip(least, first, strict=True)]
-    return Schedule(tuple(levels), tuple(brackets))

@@ -328,8 +328,8 @@ def folders():
 
 def models_in(folder):
     """(candidate, fold) of the models that wait in the folder of a search."""
-    files = glob.glob("*/*", root_dir=os.path.join(folder, "models"))
-    return [tuple(map(int, name.split(os.sep))) for name in files]
+    names = glob.glob("model-*/*", root_dir=folder)
+    return [tuple(map(int, name.removeprefix("model-").split(os.sep))) for name in names]
 
 
 @pytest.mark.parametrize("end", [None, ValueError, KeyboardInterrupt])

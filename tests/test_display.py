@@ -436,7 +436,7 @@ def test_a_whole_journal_draws_what_the_search_draws(written):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("n_lines", [2, 40])
+@pytest.mark.parametrize("n_lines", [3, 41])
 def test_a_journal_draws_at_any_time(written, tmp_path, kind, n_lines):
     """Whatever is written by then, and the file is as it was."""
     path = tmp_path / "part.jsonl"
@@ -450,11 +450,14 @@ def test_a_journal_draws_at_any_time(written, tmp_path, kind, n_lines):
 
 
 def test_a_journal_of_nothing_says_so(written, tmp_path):
-    """A header alone has nothing to draw; a metric that is not there is named."""
+    """A plan alone has nothing to draw, and a header alone no plan; a metric that is not there is
+    named."""
     path = tmp_path / "header.jsonl"
-    path.write_bytes(written[1].read_bytes().splitlines(keepends=True)[0])
-    with pytest.raises(ValueError, match="no evaluation yet"):
-        HalvingDisplay.from_journal(path)
+    header, plan, *_ = written[1].read_bytes().splitlines(keepends=True)
+    for content, message in [(header, "has no plan yet"), (header + plan, "has a score yet")]:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            HalvingDisplay.from_journal(path)
     with pytest.raises(ValueError, match=r"metric='auc' is not in .*give one of 'score'"):
         HalvingDisplay.from_journal(written[1], metric="auc")
 
@@ -463,19 +466,20 @@ def test_a_journal_of_nothing_says_so(written, tmp_path):
 def test_a_journal_of_failures_alone(written, tmp_path, kind):
     """The first evaluations may fail; they are drawn as such, and the table counts them."""
     path = tmp_path / "failed.jsonl"
-    path.write_bytes(written[1].read_bytes().splitlines(keepends=True)[0])
+    path.write_bytes(b"".join(written[1].read_bytes().splitlines(keepends=True)[:2]))
     record = next(read(written[1])[1])
     with closing(Journal(path)) as journal:
-        journal.begin(journal.seed, journal.header.search)
-        journal.write(record._replace(outcome=Outcome({}, 0.5, error="as asked")))
+        journal.begin(*journal.header[:2])
+        journal.write(record._replace(score=np.nan, outcome=Outcome({}, 0.5, error="as asked")))
     display = HalvingDisplay.from_journal(path, kind=kind)
     display.figure_.draw_without_rendering()
     assert np.isnan(display.trials.score).all()
-    assert table(path).splitlines()[1].split()[3:] == ["1", "1", "0.5", "nan"]
+    assert table(path).splitlines()[1].split()[3:] == ["1", "30", "1", "0.5", "nan"]
 
 
 def test_the_table_of_a_journal(written, tmp_path):
-    """``python -m skhalving`` prints a line a level, with what ran there, and the best so far."""
+    """``python -m skhalving`` prints a line a level, with what ran there, the best so far, and that
+    nothing is left."""
     search, path = written
 
     command = [sys.executable, "-m", "skhalving", str(path)]
@@ -484,13 +488,13 @@ def test_the_table_of_a_journal(written, tmp_path):
     every, levels = search.all_cv_results_, search.schedule_.levels
     for i, (line, (amount, n_folds)) in enumerate(zip(lines[1:], levels, strict=False)):
         best = every["mean_test_score"][every["level"] == i].max()
-        n = search.schedule_.candidates_at(i)
+        n = search.schedule_.fits_at(i)
         cells = line.split()
-        assert cells[:5] == [f"{cell}" for cell in (i + 1, amount, n_folds, n, 0)]
-        assert cells[6] == f"{best:.6g}"
+        assert cells[:6] == [f"{cell}" for cell in (i + 1, amount, n_folds, n, n, 0)]
+        assert cells[7] == f"{best:.6g}"
     assert f"{search.best_score_:.6g} on level {len(levels)}" in lines[len(levels) + 1]
     assert f"{search.best_params_['C']}" in lines[len(levels) + 1]
-    assert "30 of 30" in lines[len(levels) + 2]
+    assert f" 0 of {search.n_fits_} evaluations, 0.0% of" in lines[len(levels) + 2]
 
 
 def test_the_table_of_a_file_that_is_not_there(tmp_path, monkeypatch, capsys):

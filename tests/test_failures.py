@@ -204,9 +204,9 @@ def test_an_interrupt_leaves_what_is_known(tmp_path, n_jobs):
         with pytest.raises(KeyboardInterrupt):
             search.fit(X, y)
     assert len(search.all_cv_results_["params"]) == 11  # the twelfth was not yet told
-    assert len(path.read_text().splitlines()) == 1 + 12
+    assert len(path.read_text().splitlines()) == 2 + 12  # a header, a plan
     search.set_params(n_jobs=1).fit(X, y)
-    assert len(path.read_text().splitlines()) == 1 + search.schedule_.n_fits
+    assert len(path.read_text().splitlines()) == 2 + search.schedule_.n_fits
     assert search.n_fits_ == search.schedule_.n_fits - 12
 
 

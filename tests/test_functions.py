@@ -1,7 +1,14 @@
 """The plain functions: the same race and loop as the estimators, for any objective."""
 
 import inspect
+import os
 import runpy
+import signal
+import stat
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import joblib
@@ -359,18 +366,10 @@ def test_a_journal_of_another_objective_is_refused(tmp_path):
 def test_a_resumed_rung_has_no_state(tmp_path):
     """States are not in a journal: what is promoted after a resumption starts with None, is given
     the whole amount, and is warned of."""
-    SEEN.clear()
-
-    def search():
-        return successive_halving(
-            interrupted, range(9), max_resources=9, stateful=True, journal=tmp_path / "journal"
-        )
-
-    with pytest.raises(KeyboardInterrupt):
-        search()
+    interrupted(tmp_path)
     assert SEEN[9] == (3, 1)
-    with pytest.warns(UserWarning, match="from scratch, since a journal holds no states"):
-        result = search()
+    with pytest.warns(UserWarning, match="started from scratch, since their states were not found"):
+        result = stateful(tmp_path)
     assert [state for amount, state in SEEN[11:] if amount == 3] == [None, None]
     assert result.best_configuration == 0
 
@@ -378,12 +377,196 @@ def test_a_resumed_rung_has_no_state(tmp_path):
 SEEN = []
 
 
-def interrupted(x, resource, state):
+def counting(x, resource, state):
     """Its state is the resource; the eleventh call ends the script."""
     SEEN.append((resource, state))
     if len(SEEN) == 11:
         raise KeyboardInterrupt
     return x, resource
+
+
+def stateful(folder, objective=counting, configurations=range(9), **options):
+    options = {"max_resources": 9, "stateful": True, "journal": folder / "journal", **options}
+    return successive_halving(objective, configurations, **options)
+
+
+def interrupted(folder, **options):
+    """All of the first rung has run, and one of the three of the second."""
+    SEEN.clear()
+    with pytest.raises(KeyboardInterrupt):
+        stateful(folder, **options)
+
+
+# -- states in a folder ------------------------------------------------------------------------
+
+
+def test_states_in_a_folder_are_gone_on_with(tmp_path):
+    """A resumed search starts nobody from scratch above the lowest level. The folder is the user's
+    alone, has the states of those who may need them, and is empty when the search has ended."""
+    states = tmp_path / "states"
+    interrupted(tmp_path, states=states)
+    assert stat.S_IMODE(os.stat(states).st_mode) == 0o700 or os.name == "nt"
+    assert len(os.listdir(states)) == 3
+    result = stateful(tmp_path, states=str(states))
+    assert SEEN[11:] == [(3, 1), (3, 1), (9, 3)]
+    assert os.listdir(states) == []
+    assert without_seconds(result) == without_seconds(stateful(tmp_path, journal=None))
+
+
+def test_a_state_whose_score_was_not_written(tmp_path, monkeypatch):
+    """The evaluation runs again from the state of the rung before."""
+    written, write = [], Journal.write
+
+    def interrupt(journal, record):
+        written.append(record)
+        if len(written) == 11:
+            raise KeyboardInterrupt
+        write(journal, record)
+
+    SEEN[:] = [None] * 99  # no interrupt by the objective
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "write", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            stateful(tmp_path, states=tmp_path / "states")
+    stateful(tmp_path, states=tmp_path / "states")
+    assert SEEN[99 + 9 :] == [(3, 1)] * 4 + [(9, 3)]
+
+
+@pytest.mark.parametrize("damage", [os.unlink, lambda path: os.truncate(path, 7)])
+def test_states_that_are_lost(tmp_path, damage):
+    """Who has none starts from scratch, as a warning says, with the same result."""
+    states = tmp_path / "states"
+    interrupted(tmp_path, states=states)
+    for path in states.rglob("*"):
+        if path.is_file():
+            damage(path)
+    with pytest.warns(UserWarning, match=r"states were not found: .* a folder given as states="):
+        result = stateful(tmp_path, states=states)
+    assert [state for amount, state in SEEN[11:] if amount == 3] == [None, None]
+    assert without_seconds(result) == without_seconds(stateful(tmp_path, journal=None))
+
+
+def other(x, resource, state):
+    SEEN.append((resource, state))
+    return -x, "other"
+
+
+@pytest.mark.parametrize(
+    "options", [{"objective": other}, {"configurations": [*range(8), 0.5]}, {"maximize": True}]
+)
+def test_states_of_another_search_are_left_alone(tmp_path, options):
+    """In the same folder, they are neither taken nor removed."""
+    states, mine = tmp_path / "states", tmp_path / "mine"
+    mine.mkdir()
+    interrupted(tmp_path, states=states)
+    before = sorted(os.listdir(states))
+    stateful(mine, **options)
+    lines = (mine / "journal").read_bytes().splitlines(keepends=True)
+    (mine / "journal").write_bytes(b"".join(lines[:11]))  # to the end of the first rung
+    SEEN[:] = [None] * 99
+    with pytest.warns(UserWarning, match="started from scratch"):
+        stateful(mine, states=states, **options)
+    assert [state for _, state in SEEN[99:102]] == [None] * 3
+    assert sorted(os.listdir(states)) == before
+
+
+def test_states_outlast_a_deadline(tmp_path):
+    """What time has left is gone on with."""
+    states = tmp_path / "states"
+    SEEN[:] = [None] * 99
+    with pytest.warns(UserWarning, match="max_time=1e-09 was reached"):
+        stateful(tmp_path, states=states, max_time=1e-9)
+    assert len(os.listdir(states)) == 1
+    stateful(tmp_path, states=states)
+    assert [state for amount, state in SEEN[99:] if amount > 1] == [1, 1, 1, 3]
+    assert os.listdir(states) == []
+
+
+@pytest.mark.parametrize("options", [{"journal": None}, {"stateful": False}])
+def test_states_are_for_a_stateful_search_with_a_journal(tmp_path, options):
+    """Without one there is nothing to go on with, and nothing is made."""
+    with pytest.raises(ValueError, match=r"states='here' .* pass stateful=True and a journal as"):
+        stateful(tmp_path, states="here", **options)
+    assert os.listdir(tmp_path) == []
+
+
+SCRIPT = """
+import os, sys, time
+from skhalving import successive_halving
+
+journal, states, log, n_jobs = sys.argv[1:]
+half = 0.5
+
+class Net:
+    def __init__(self, weight):
+        self.weight, self.done = weight, 0
+
+    def step(self):
+        self.weight, self.done = self.weight * half, self.done + 1
+
+step = Net.step
+
+def train(x, amount, net):
+    net = Net(float(x)) if net is None else net
+    with open(log, "a") as file:
+        print(amount, net.done, file=file)
+    if amount == 9 and x != 18 and os.path.exists("block"):
+        time.sleep(600)
+    while net.done < amount:
+        net.step()
+    return net.weight, net
+
+result = successive_halving(
+    train, range(27), max_resources=27, maximize=True, stateful=True, n_jobs=int(n_jobs),
+    journal=journal, states=states,
+)
+assert Net.step is step
+print(result, result.history["score"].tolist(), result.history["candidate"].tolist())
+"""
+
+
+def script(folder, n_jobs):
+    (folder / "script.py").write_text(SCRIPT)
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "script.py", "journal", "states", "log", str(n_jobs)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def left_alone(tmp_path_factory):
+    """What the script prints."""
+    with script(tmp_path_factory.mktemp("alone"), 1) as process:
+        return process.communicate(timeout=240)[0]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
+@pytest.mark.parametrize("n_jobs", [(1, 1), (1, 2), (2, 1)])
+def test_killed_and_gone_on_with(tmp_path, n_jobs, left_alone):
+    """A script that is killed on its third rung and run again, with as many workers or not, prints
+    what it prints when it is left alone, and starts nobody from scratch above the first."""
+    journal, end = tmp_path / "journal", time.monotonic() + 240
+    (tmp_path / "block").touch()
+    with script(tmp_path, n_jobs[0]) as process:
+        try:
+            # A header, a plan, 27 and 9 evaluations; one of the third rung may follow.
+            while not journal.exists() or journal.read_bytes().count(b"\n") < 38:
+                assert process.poll() is None
+                assert time.monotonic() < end
+                time.sleep(0.01)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    (tmp_path / "block").unlink()
+    with script(tmp_path, n_jobs[1]) as process:
+        assert process.communicate(timeout=240)[0] == left_alone != ""
+    log = [tuple(map(int, line.split())) for line in (tmp_path / "log").read_text().splitlines()]
+    assert {amount for amount, done in log if not done} == {1}
+    assert {(amount, done) for amount, done in log if done} == {(3, 1), (9, 3), (27, 9)}
+    assert os.listdir(tmp_path / "states") == []
 
 
 def test_max_time_of_a_function():

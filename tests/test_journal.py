@@ -34,17 +34,19 @@ from skhalving.task import Outcome
 # -- the file alone ---------------------------------------------------------------------------
 
 FINGERPRINT = {"data": "1a2b", "factor": 3, "n_candidates": 9, "max_resources": 81}
+PLAN = {"levels": [[27, 1]], "brackets": [[3]], "folds": [2], "candidates": ["0", "1", "2"]}
 
 
-def a_record(candidate=0, score=0.5, **more):
+def a_record(number=0, score=0.5, **more):
     outcome = Outcome({"score": score}, 0.25, 0.125)
     params = {"C": 37.66, "kernel": "rbf"}
-    return Record(candidate, 0, 1, 27, 2, params, f"{candidate}", outcome)._replace(**more)
+    return Record(f"{number}", params, 27, 2, 0.5, outcome)._replace(**more)
 
 
 def write(path, records, seed=7):
     with closing(Journal(path)) as journal:
         journal.begin(seed, FINGERPRINT)
+        journal.plan(PLAN)
         for record in records:
             journal.write(record)
     return Path(path).read_bytes()
@@ -79,13 +81,11 @@ outcomes = st.builds(
 )
 records_ = st.builds(
     Record,
-    candidate=counts,
-    bracket=counts,
-    level=counts,
+    text=st.text(),
+    params=st.dictionaries(st.text(), plain | st.lists(plain)),
     amount=counts,
     fold=counts,
-    params=st.dictionaries(st.text(), plain | st.lists(plain)),
-    text=st.text(),
+    score=st.floats(),
     outcome=outcomes,
 )
 
@@ -97,7 +97,7 @@ def test_what_is_written_is_read(tmp_path_factory, records, seed):
     path = tmp_path_factory.mktemp("journals") / "journal"
     write(path, records, seed)
     header, found = read(path)
-    assert (header.seed, header.search) == (seed, FINGERPRINT)
+    assert header == (seed, FINGERPRINT, PLAN)
     # NaN is not equal to itself, but reads the same.
     assert repr(list(found)) == repr(records) == repr(known(path, seed))
 
@@ -114,18 +114,19 @@ def test_cut_anywhere(tmp_path, monkeypatch):
         path.write_bytes(cut) if size < len(MAGIC) else os.truncate(path, size)
         if 0 < size < len(MAGIC):
             # So few bytes may be anybody's.
-            with pytest.raises(ValueError, match="is not a journal of format 2; nothing"):
+            with pytest.raises(ValueError, match="is not a journal of format 3; nothing"):
                 Journal(path)
             assert path.read_bytes() == cut
             continue
-        n_whole = max(0, cut.count(b"\n") - 1)
+        n_whole = max(0, cut.count(b"\n") - 2)
         journal = Journal(path)
         assert path.read_bytes() == cut
-        assert journal.seed == (7 if b"\n" in cut else None)
+        assert (journal.header is None) == (b"\n" not in cut)
         journal.begin(7, FINGERPRINT)
         assert list(journal.known()) == records[:n_whole]
         if b"\n" in cut:
             assert path.read_bytes() == cut[: cut.rindex(b"\n") + 1]
+        journal.plan(PLAN)
         for record in records[n_whole:]:
             journal.write(record)
         journal.close()
@@ -158,10 +159,10 @@ def test_damage_before_a_torn_end(tmp_path):
     """It is an error, and not even the torn end is cut then."""
     path = tmp_path / "both"
     whole = write(path, [a_record(0), a_record(1)])
-    damaged = whole[:-200].replace(b'"candidate": 0', b'"candidate": 3')
-    assert damaged.count(b"\n") == 2
+    damaged = whole[:-200].replace(b'"text": "0"', b'"text": "3"')
+    assert damaged.count(b"\n") == 3
     path.write_bytes(damaged)
-    with pytest.raises(ValueError, match=r"line 2 .* checksum does not match"):
+    with pytest.raises(ValueError, match=r"line 3 .* checksum does not match"):
         known(path)
     assert path.read_bytes() == damaged
 
@@ -219,13 +220,16 @@ def test_a_line_that_is_none(tmp_path, name, seal):
 
 
 def test_a_header_that_is_none(tmp_path):
-    """A second header, one of other fields, one before which something stands."""
+    """A second header, one of other fields, one before which something stands; the same of a
+    plan."""
     path = tmp_path / "journal"
-    header, record = write(path, [a_record()]).splitlines(keepends=True)
+    header, plan, record = write(path, [a_record()]).splitlines(keepends=True)
     for place, content in [
         (2, header + header + record),
-        (1, sealed('{"skhalving journal": 2}') + record),
-        (1, sealed('{"skhalving journal": 2, "seed": "7", "search": {}}') + record),
+        (2, header + sealed('{"plan": {}}') + record),
+        (3, header + plan + sealed('{"plan": [1]}')),
+        (1, sealed('{"skhalving journal": 3}') + record),
+        (1, sealed('{"skhalving journal": 3, "seed": "7", "search": {}}') + record),
         (1, MAGIC + b"\n" + record),
     ]:
         path.write_bytes(content)
@@ -238,21 +242,22 @@ def test_a_header_that_is_none(tmp_path):
         b"precious\n",
         b"\0" * 50,
         record + header,
+        plan + header,
         b"\xef\xbb" + header,
     ]:
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="journal is not a journal of format 2; nothing"):
+        with pytest.raises(ValueError, match="journal is not a journal of format 3; nothing"):
             known(path)
         assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize("version", [1, 3, 99])
+@pytest.mark.parametrize("version", [1, 2, 99])
 def test_another_format(tmp_path, version):
-    """Only its own is read; the error says what to do about a newer one."""
+    """Only its own is read; the error says what to do about another one."""
     path = tmp_path / "journal"
     content = b'{"skhalving journal": %d, "seed": 0}\n' % version
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"not a journal of format 2; .* the version of skhalving"):
+    with pytest.raises(ValueError, match=r"not a journal of format 3; .* the version of skhalving"):
         Journal(path)
     assert path.read_bytes() == content
 
@@ -263,7 +268,7 @@ def test_nothing_is_made_before_it_begins(tmp_path):
     empty.touch()
     for path in [tmp_path / "none", empty]:
         journal = Journal(path)
-        assert journal.seed is None
+        assert journal.header is None
         journal.close()
     assert os.listdir(tmp_path) == ["empty"]
     assert empty.read_bytes() == b""
@@ -306,12 +311,27 @@ def test_parameters_of_any_kind(tmp_path):
     assert math.isnan(found["nan"])
 
 
+def test_a_search_that_goes_further_has_a_plan_of_its_own(tmp_path):
+    """It is written where it differs from the last one, which counts; records of before stay."""
+    path = tmp_path / "journal"
+    whole, other = write(path, [a_record(0)]), {**PLAN, "brackets": [[2]]}
+    assert write(path, []) == whole
+    with closing(Journal(path)) as journal:
+        journal.begin(7, FINGERPRINT)
+        journal.plan(other)
+        journal.write(a_record(1))
+    header, records = read(path)
+    assert (header.plan, list(records)) == (other, [a_record(0), a_record(1)])
+    assert path.read_bytes().startswith(whole)
+    assert write(path, []).count(b"\n") == 6
+
+
 def test_what_was_ended_is_tried_again(tmp_path):
     """A resumed search does not know it, a reader does; and the later of two lines comes later."""
     ended = Outcome({}, error="it ran over its time limit", ended=True)
     path = tmp_path / "journal"
     write(path, [a_record(0), a_record(1, outcome=ended), a_record(0, 0.75)])
-    assert [(r.candidate, r.outcome.scores["score"]) for r in known(path)] == [(0, 0.5), (0, 0.75)]
+    assert [(r.text, r.outcome.scores["score"]) for r in known(path)] == [("0", 0.5), ("0", 0.75)]
     assert [record.outcome.ended for record in read(path)[1]] == [False, True, False]
 
 
@@ -328,7 +348,7 @@ def test_a_reader_beside_the_writer(tmp_path):
         assert header.seed == 7
         assert list(records) == [a_record(j) for j in range(i + 1)]
     with open(path, "ab") as file:
-        file.write(b'{"candidate": 3')
+        file.write(b'{"text": "3')
     assert len(list(read(path)[1])) == 3
     journal.close()
 
@@ -425,7 +445,7 @@ def test_every_line_is_synced(tmp_path, monkeypatch):
     whole = write(path, [a_record(i) for i in range(5)])
     ends = [i + 1 for i, byte in enumerate(whole) if byte == ord("\n")]
     assert sizes == ends
-    assert len(ends) == 6
+    assert len(ends) == 7
 
 
 def test_a_line_that_does_not_fit(tmp_path, monkeypatch):
@@ -522,7 +542,7 @@ def test_a_file_without_end(tmp_path):
 def test_memory_stays_flat(tmp_path):
     """Records are streamed: reading a large journal holds one of them at a time."""
     path = tmp_path / "journal"
-    line = write(path, [a_record(text="x" * 1000)]).splitlines(keepends=True)[1]
+    line = write(path, [a_record(text="x" * 1000)]).splitlines(keepends=True)[2]
     with open(path, "ab") as file:
         file.writelines(line for _ in range(5_000))
     journal = Journal(path)
@@ -596,15 +616,15 @@ def test_cut_and_resumed(tmp_path):
     options = {"space": {"quality": [0.1, 0.7, 0.4]}, "folds": "all"}
     expected = columns(search(whole, **options).fit(X, y))
     content, path = whole.read_bytes(), tmp_path / "cut"
-    n_evaluations = content.count(b"\n") - 1
+    n_evaluations = content.count(b"\n") - 2
     assert n_evaluations == Counted.fits
     ends = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
     for size in sorted({0, len(MAGIC), *(end + step for end in ends for step in (-99, -1, 0))}):
         path.write_bytes(content[:size])
         Counted.fits = 0
         assert columns(search(path, **options).fit(X, y)) == expected
-        assert Counted.fits == n_evaluations - max(0, content[:size].count(b"\n") - 1)
-        assert len(lines(path)) == n_evaluations + 1
+        assert Counted.fits == n_evaluations - max(0, content[:size].count(b"\n") - 2)
+        assert len(lines(path)) == n_evaluations + 2
 
 
 def test_a_finished_search_runs_nothing(tmp_path):
@@ -612,7 +632,7 @@ def test_a_finished_search_runs_nothing(tmp_path):
     path = tmp_path / "journal"
     first = search(path, random_state=None, cv=StratifiedKFold(2, shuffle=True)).fit(X, y)
     before, fits = path.read_bytes(), Counted.fits
-    assert fits == len(lines(path)) - 1
+    assert fits == len(lines(path)) - 2
     again = search(path, random_state=None, cv=StratifiedKFold(2, shuffle=True)).fit(X, y)
     assert columns(again) == columns(first)
     assert Counted.fits == fits
@@ -639,7 +659,8 @@ def test_a_person_can_read_it(tmp_path):
     """Parameters are named as the user wrote them, and there is no pickle in it."""
     path = tmp_path / "journal"
     search(path, space={"quality": uniform(0, 1)}, n_candidates=7).fit(X, y)
-    first, *rest = lines(path)
+    first, second, *rest = lines(path)
+    assert second["plan"]["candidates"][0].startswith("{'quality': 0.")
     assert first["search"]["space"] == "{'quality': uniform([0, 1], {})}"
     assert first["search"]["estimator"].startswith("Counted ")
     assert first["search"]["estimator"].endswith("({'n_steps': 9, 'odd': None, 'quality': 0.5})")
@@ -730,7 +751,7 @@ def test_two_processes(tmp_path):
     search(path).fit(X, y)
     hold = (
         "import sys, time; from skhalving.journal import Journal; "
-        "j = Journal(sys.argv[1]); j.begin(j.seed, j.header.search); "
+        "j = Journal(sys.argv[1]); j.begin(j.header.seed, j.header.search); "
         "print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -751,21 +772,21 @@ def test_wrong_paths_and_files(tmp_path):
         search(tmp_path / "no" / "journal").fit(X, y)
     other = tmp_path / "data.csv"
     other.write_text("precious\n")
-    with pytest.raises(ValueError, match=r"data\.csv is not a journal of format 2; nothing"):
+    with pytest.raises(ValueError, match=r"data\.csv is not a journal of format 3; nothing"):
         search(other).fit(X, y)
     assert other.read_text() == "precious\n"
     damaged = tmp_path / "damaged"
     search(damaged).fit(X, y)
     parts = damaged.read_bytes().splitlines(keepends=True)
-    for number in (1, 2):
+    for number in (1, 2, 3):
         content = b"".join(
             [*parts[: number - 1], b"{" * 22 + parts[number - 1][22:], *parts[number:]]
         )
         damaged.write_bytes(content)
-        with pytest.raises(ValueError, match=r"is not a journal|line 2 of the journal"):
+        with pytest.raises(ValueError, match=r"is not a journal|line [23] of the journal"):
             search(damaged).fit(X, y)
         assert damaged.read_bytes() == content
-    assert Counted.fits == len(parts) - 1
+    assert Counted.fits == len(parts) - 2
 
 
 @pytest.mark.parametrize(
@@ -825,7 +846,7 @@ def test_a_line_is_on_the_disk_before_the_next_evaluation(tmp_path, monkeypatch)
 
     monkeypatch.setattr(Counted, "fit", looking)
     search(path).fit(X, y)
-    assert sizes == list(range(1, len(sizes) + 1))
+    assert sizes == list(range(2, len(sizes) + 2))
 
 
 def test_candidates_that_read_the_same(tmp_path):

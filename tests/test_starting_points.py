@@ -120,7 +120,7 @@ def test_plain_functions_have_them():
     assert result.history["bracket"].max() == 3
 
 
-@pytest.mark.parametrize("n_lines", [1, 2, 5, 12])
+@pytest.mark.parametrize("n_lines", [2, 3, 6, 13])
 def test_after_a_kill_they_are_run_once(tmp_path, n_lines):
     """Resumed from the first lines of its journal, a search is what it would have been, and what
     these lines have is not run again."""
@@ -129,7 +129,7 @@ def test_after_a_kill_they_are_run_once(tmp_path, n_lines):
     lines = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(b"".join(lines[:n_lines]))
     again = hyperband(starting_points=POINTS, journal=journal).fit(X, y)
-    assert again.n_fits_ == whole.n_fits_ - (n_lines - 1)
+    assert again.n_fits_ == whole.n_fits_ - (n_lines - 2)
     assert again.best_params_ == whole.best_params_
     np.testing.assert_array_equal(
         again.cv_results_["mean_test_score"], whole.cv_results_["mean_test_score"]

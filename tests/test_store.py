@@ -48,20 +48,51 @@ class Model:
 
 
 def test_a_model_waits_for_a_higher_amount(store):
-    """``take`` gives the model of this candidate and fold, if it comes from a lower amount; a model
-    takes the place of the one before."""
+    """``take`` gives the model of this candidate and fold from the highest amount below, which may
+    be one that was kept before the last; ``drop`` removes them all."""
     for task in (Task(0, 0, 3), Task(0, 1, 27), Task(1, 0, 27)):
         assert store.keep(task, Model(task)) is None
     assert store.take(Task(0, 0, 3)) == (0, None)
     assert store.take(Task(0, 0, 9))[0] == 3
     store.keep(Task(0, 0, 9), Model(Task(0, 0, 9)))
-    assert len(bytes_of(store)) == 3
+    assert store.take(Task(0, 0, 9))[0] == 3
     amount, model = store.take(Task(0, 0, 81))
     assert (amount, model.weight) == (9, Task(0, 0, 9))
     assert type(model) is Model
     store.drop(0)
     assert store.take(Task(0, 0, 81)) == store.take(Task(0, 1, 81)) == (0, None)
     assert store.take(Task(1, 0, 81))[0] == 27
+
+
+def test_a_model_that_cannot_be_read_costs_a_level(store):
+    """The one below it is taken; what a killed process had not written whole is none."""
+    for amount in (1, 3, 27):
+        store.keep(Task(0, 0, amount), amount)
+    (last,) = (path for path in bytes_of(store) if os.path.basename(path) == "27")
+    Path(f"{last}.part").touch()
+    assert store.take(Task(0, 0, 81)) == (27, 27)
+    os.truncate(last, 7)
+    assert store.take(Task(0, 0, 81)) == (3, 3)
+
+
+def test_lasting_models_are_read_by_other_processes(tmp_path):
+    """Where they are said to be, with copies of the classes that their process had; that process
+    itself finds its own classes."""
+
+    class Local(Model):
+        pass
+
+    with temporary_folder() as folder:
+        store = Store(folder, f"{tmp_path / 'mine'}-")
+        store.keep(Task(0, 0, 3), Local(5))
+        assert type(store.take(Task(0, 0, 9))[1]) is Local
+    with temporary_folder() as folder:
+        again = Store(folder, f"{tmp_path / 'mine'}-")
+        amount, model = again.take(Task(0, 0, 9))
+        assert (amount, type(model).__name__, model.weight) == (3, "Local", 5)
+        assert Store(folder, f"{tmp_path / 'other'}-").take(Task(0, 0, 9)) == (0, None)
+        again.drop(0)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_that_does_not_see_the_folder_says_so(store):
