@@ -27,7 +27,7 @@ from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -202,18 +202,6 @@ def values(d: Any, n: int = 25) -> list[Any]:
     return sorted({int(point) for point in points}) if d.dist.name == "randint" else points
 
 
-METHODS: dict[str, Method] = {
-    rules.RANDOM: random_search,
-    rules.HEDGED: halving(HyperbandSearchCV, rules.HEDGED),
-    rules.SINGLE: halving(SuccessiveHalvingSearchCV, rules.SINGLE),
-    rules.PUBLISHED: halving(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
-    rules.STOCK: stock_halving,
-    "Optuna TPE": tpe,
-    "Optuna TPE, WilcoxonPruner": partial(tpe, prune=True),
-    "OptunaSearchCV": optuna_search,
-    "BayesHalvingSearchCV": bayes_halving,
-}
-
 # -- the default search, with one thing switched ---------------------------------------------------
 
 
@@ -244,32 +232,33 @@ def is_histogram_boosting(task: Task) -> bool:
     return isinstance(last_step(task.estimator()), boosters)
 
 
-class Switch(NamedTuple):
-    """As the default search, of as many candidates, on the tasks where it makes a difference."""
-
-    method: Method
-    applies: Callable[[Task], bool]
-
-
 UNSHARED, STOPPED = "nothing shared", 'early stopping on the fold, `eval_set="fold"`'
-SWITCHES = {
-    UNSHARED: Switch(halving(HyperbandSearchCV, rules.HEDGED, sharing_nothing), is_pipeline),
-    STOPPED: Switch(
-        halving(HyperbandSearchCV, rules.HEDGED, stopping_early, eval_set="fold"),
-        is_histogram_boosting,
-    ),
+# As the default search, of as many candidates, on the tasks where the switch changes something.
+SWITCHES: dict[str, Callable[[Task], bool]] = {
+    UNSHARED: is_pipeline,
+    STOPPED: is_histogram_boosting,
 }
-
 
 # -- running ---------------------------------------------------------------------------------------
 
-
-ALL = {**METHODS, **{name: switch.method for name, switch in SWITCHES.items()}}
+METHODS: dict[str, Method] = {
+    rules.RANDOM: random_search,
+    rules.HEDGED: halving(HyperbandSearchCV, rules.HEDGED),
+    rules.SINGLE: halving(SuccessiveHalvingSearchCV, rules.SINGLE),
+    rules.PUBLISHED: halving(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
+    rules.STOCK: stock_halving,
+    "Optuna TPE": tpe,
+    "Optuna TPE, WilcoxonPruner": partial(tpe, prune=True),
+    "OptunaSearchCV": optuna_search,
+    "BayesHalvingSearchCV": bayes_halving,
+    UNSHARED: halving(HyperbandSearchCV, rules.HEDGED, sharing_nothing),
+    STOPPED: halving(HyperbandSearchCV, rules.HEDGED, stopping_early, eval_set="fold"),
+}
 
 
 def methods_for(task: Task) -> list[str]:
     """All peers, and what can be switched on this task."""
-    return [*(name for name, switch in SWITCHES.items() if switch.applies(task)), *METHODS]
+    return [name for name in METHODS if name not in SWITCHES or SWITCHES[name](task)]
 
 
 def random_state(task: Task, seed: int) -> int:
@@ -295,7 +284,7 @@ def run_one(problem: Problem, method: str) -> dict[str, Any]:
     problem.candidates(method if method in rules.METHODS else rules.HEDGED)
     start = time.process_time()
     try:
-        params = ALL[method](problem)
+        params = METHODS[method](problem)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
     cpu = time.process_time() - start

@@ -1,16 +1,22 @@
 """Replay must be the search itself, only without the fitting."""
 
 import importlib
+import json
 import pkgutil
 import sys
 import time
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
@@ -279,18 +285,92 @@ def digits_table():
     return next(table for table in read_tables() if table.name == "digits_svc")
 
 
-@pytest.mark.parametrize("method", [rules.RANDOM, rules.SINGLE])
-def test_a_live_run_writes_down_what_it_cost_and_found(
-    small_task, digits_table, monkeypatch, method
-):
-    """Costs, scores and parameters of the space."""
+@pytest.fixture
+def problem(small_task, digits_table, monkeypatch):
+    """Four candidates on 450 rows of digits."""
     monkeypatch.setitem(TASKS, small_task.name, small_task)
     monkeypatch.setattr(live.Problem, "candidates", lambda problem, method: 4)
-    line = live.run_one(digits_table, method, seed=0)
+    return live.posed(digits_table, seed=0)
+
+
+@pytest.mark.parametrize("method", [rules.RANDOM, rules.SINGLE])
+def test_a_live_run_writes_down_what_it_cost_and_found(problem, method):
+    """Costs, scores and parameters of the space."""
+    line = live.run_one(problem, method)
     assert line["cpu"] > 0
+    assert line["full_evaluations"] == pytest.approx(10 * line["cpu"] / problem.seconds)
     assert 0.1 < line["quality"] <= 1
     assert 0.1 < line["held"] <= 1
-    assert set(line["params"]) == set(small_task.space)
+    assert set(line["params"]) == set(problem.task.space)
+
+
+def test_a_slow_machine_gets_a_larger_budget(small_task, digits_table, monkeypatch):
+    """Where the first configurations of a table take three times as long as they once did, every
+    method has three times the seconds of ten evaluations."""
+    clock = [0.0]
+    seconds = iter(3 * digits_table.cost[:, -1].sum(axis=1))
+    monkeypatch.setitem(TASKS, small_task.name, small_task)
+    monkeypatch.setattr(live.time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(
+        live.Problem,
+        "scores",
+        lambda problem, params: clock.append(clock.pop() + next(seconds)),
+    )
+    problem = live.posed(digits_table, seed=0)
+    assert problem.slowness == pytest.approx(3)
+    assert problem.seconds == pytest.approx(3 * 10 * digits_table.full_cost)
+
+
+def test_switches_are_run_only_where_they_change_something():
+    """Pipelines can share, and boosting by histograms can stop; other tasks have peers alone."""
+
+    def tasks_with(switch):
+        return {name for name, task in TASKS.items() if switch in live.methods_for(task)}
+
+    boosting = {"abalone", "diamonds", "expenses", "flights"}
+    assert tasks_with(live.STOPPED) == {f"{name}_boosting" for name in boosting}
+    shared = tasks_with(live.UNSHARED)
+    assert {"reviews_text", "ames_kernel", "digits_svc", "diamonds_boosting"} <= shared
+    assert not shared & {"pima_forest", "magic_tree", "flights_boosting", "digits_epochs"}
+    for task in TASKS.values():
+        assert set(live.METHODS) - set(live.methods_for(task)) <= set(live.SWITCHES)
+
+
+class Slow(StandardScaler):
+    """Dear enough to be shared; counts its fits in this process."""
+
+    fits = 0
+
+    def fit(self, X, y=None):
+        Slow.fits += 1
+        time.sleep(0.05)
+        return super().fit(X, y)
+
+
+def test_nothing_shared_finds_the_same_with_more_fits(problem):
+    """At the same seed, the answer is that of the default search."""
+    task = replace(problem.task, estimator=lambda: Pipeline([("scale", Slow()), ("svc", SVC())]))
+    problem, fits = replace(problem, task=task), []
+    for method in (rules.HEDGED, live.UNSHARED):
+        Slow.fits = 0
+        fits.append((live.METHODS[method](problem), Slow.fits))
+    (shared, few), (unshared, many) = fits
+    assert shared == unshared
+    assert few < many
+
+
+def test_early_stopping_finds_parameters_of_the_space(problem):
+    """It is switched on for the search alone, in the last step of a pipeline as well."""
+    boosting = HistGradientBoostingClassifier(max_iter=9, early_stopping=False, random_state=0)
+    for estimator, name in (
+        (boosting, "learning_rate"),
+        (Pipeline([("boost", boosting)]), "boost__learning_rate"),
+    ):
+        assert live.last_step(live.stopping_early(estimator)).early_stopping is True
+        assert live.last_step(estimator).early_stopping is False
+        space = {name: [0.1, 0.3, 0.5, 0.7]}
+        task = replace(problem.task, estimator=partial(clone, estimator), space=space)
+        assert set(live.METHODS[live.STOPPED](replace(problem, task=task))) == set(space)
 
 
 def test_a_run_is_recorded_once_with_its_error(digits_table, tmp_path, monkeypatch):
@@ -309,8 +389,54 @@ def test_a_run_is_recorded_once_with_its_error(digits_table, tmp_path, monkeypat
     assert lines == [(s, m, error) for s in range(2) for m in ("one", "other")]
 
 
+def live_lines(method, tables, cpu, quality):
+    """Every seed of a method on some tables, each of which takes half as long again as the last."""
+    return [
+        {
+            "task": table.name,
+            "method": method,
+            "seed": seed,
+            "cpu": cpu * 1.5**i * (1 + seed),
+            "full_evaluations": 10.0,
+            "quality": quality,
+            "held": quality,
+        }
+        for i, table in enumerate(tables)
+        for seed in range(live.N_SEEDS)
+    ]
+
+
+def cells_of(text, name):
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {name}")]
+    return line.strip("| ").split(" | ")[1:]
+
+
+def test_what_is_added_is_told_where_it_was_switched(digits_table):
+    """Seconds without over seconds with at the same seed, and both regrets, on the tasks where both
+    ran with all seeds; the table of all methods has every task, switched or not."""
+    tables = [replace(digits_table, name=name) for name in ("one", "two", "three")]
+    best, median = digits_table.quality.max(), np.median(digits_table.quality)
+    lines = [
+        *live_lines(rules.HEDGED, tables, 2.0, best),
+        *live_lines(live.UNSHARED, tables[:2], 6.0, median),
+        *live_lines(live.STOPPED, tables[2:], 4.0, median)[::-1],
+    ]
+    *_, text = report.added_table(tables, lines)
+    shared, stopped = (cells_of(text, name) for name in report.ADDED)
+    assert shared == ["2", "3.00", "3.00 to 3.00", "3.00 (one)", "1.000", "0.000"]
+    slower = 2 * 1.5**2 / 4  # lines start anew on each list of tables
+    assert stopped[:2] == ["1", f"{slower:.2f}"]
+    assert stopped[4:] == ["0.000", "1.000"]
+    *_, text = report.added_table(tables, lines[:-1])
+    assert len(text.splitlines()) == 3
+    assert report.added_table(tables, lines[: 3 * live.N_SEEDS]) == []
+    heading, table, _ = report.live_table(tables, lines)
+    assert " 3 tasks" in heading
+    assert len(table.splitlines()) == 3
+
+
 def test_the_page_names_every_table_and_every_method(digits_table, tmp_path, monkeypatch):
-    """It is written whole, with its pictures, also when there are no live runs."""
+    """It is written whole, with its pictures, and fits 200 lines with everything that is live."""
     pytest.importorskip("matplotlib", reason="an extra; another step of CI has it")
     monkeypatch.setattr(live, "RECORD", tmp_path / "live.jsonl")
     monkeypatch.setattr(report, "DOCS", tmp_path)
@@ -318,11 +444,14 @@ def test_the_page_names_every_table_and_every_method(digits_table, tmp_path, mon
     tables = [
         replace(digits_table, name=name) for name in ("pima_forest", "digits_svc", "ames_kernel")
     ]
+    lines = [line for name in live.METHODS for line in live_lines(name, tables, 1.0, 0.9)]
+    live.RECORD.write_text("\n".join(map(json.dumps, lines)))
     report.write(tables, [random_table(60)], [], n_seeds=2)
     text = (tmp_path / "benchmarks.md").read_text()
     assert all(f"| {name} |" in text for name in rules.METHODS)
     assert all(f"| {table.name} |" in text.replace(" *", "") for table in tables)
-    assert len(text.splitlines()) <= 200
+    n_more_tasks = len(TASKS) - len(tables)
+    assert len(text.splitlines()) + n_more_tasks <= 200
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
