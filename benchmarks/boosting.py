@@ -50,7 +50,7 @@ class Problem:
     def __init__(self, data: Callable[[], Any], kind: type, scoring: str, lightgbm: dict[str, Any]):
         self.name, self.scoring, self.options = data.__name__, scoring, {**lightgbm, **QUIET}
         self.model = kind(**COMMON)
-        task = Task(self.name, data, lambda: self.model, SPACE, n_rows=ROWS.get(self.name))
+        task = Task(self.name, data, self.model, SPACE, n_rows=ROWS.get(self.name))
         X, unseen, self.y, self.y_unseen = task.load()
         self.X, self.unseen = (numbers(part, like=X) for part in (X, unseen))
         self.common = {"scoring": scoring, "cv": task.splits(self.X, self.y), "random_state": 0}

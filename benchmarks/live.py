@@ -77,7 +77,7 @@ class Problem:
 
     def scores(self, params: Params, folds: Any = slice(None)) -> np.ndarray:
         """On some folds, by default on all."""
-        estimator = clone(self.task.estimator()).set_params(**params)
+        estimator = clone(self.task.estimator).set_params(**params)
         cv, scoring = self.splits[folds], self.task.scoring
         return cross_val_score(estimator, self.X, self.y, cv=cv, scoring=scoring)
 
@@ -93,7 +93,7 @@ Method = Callable[[Problem], Params]
 
 
 def random_search(p: Problem) -> Params:
-    search = RandomizedSearchCV(p.task.estimator(), p.task.space, n_iter=BUDGET, **p.common)
+    search = RandomizedSearchCV(p.task.estimator, p.task.space, n_iter=BUDGET, **p.common)
     return search.fit(p.X, p.y).best_params_
 
 
@@ -108,7 +108,7 @@ def halving(
     def method(p: Problem) -> Params:
         n, resource = p.candidates(name), p.task.resource
         all_options = {**p.common, "resource": resource, "n_candidates": n, **options}
-        found = search(change(p.task.estimator()), p.task.space, **all_options).fit(p.X, p.y)
+        found = search(change(p.task.estimator), p.task.space, **all_options).fit(p.X, p.y)
         return {name: value for name, value in found.best_params_.items() if name != resource}
 
     return method
@@ -118,7 +118,7 @@ def stock_halving(p: Problem) -> Params:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    most = p.task.estimator().get_params().get(p.task.resource, "auto")
+    most = p.task.estimator.get_params().get(p.task.resource, "auto")
     options = {"min_resources": "exhaust", "max_resources": most}
     return halving(HalvingRandomSearchCV, rules.STOCK, **options)(p)
 
@@ -177,7 +177,7 @@ def optuna_search(p: Problem) -> Params:
             study.stop()
 
     options = {"n_trials": 100 * BUDGET, "callbacks": [stop], **p.common}
-    search = OptunaSearchCV(p.task.estimator(), optuna_space(p.task.space), **options)
+    search = OptunaSearchCV(p.task.estimator, optuna_space(p.task.space), **options)
     return search.fit(p.X, p.y).best_params_
 
 
@@ -191,7 +191,7 @@ def bayes_halving(p: Problem) -> Params:
     grid = {name: values(d) for name, d in p.task.space.items()}
     # It splits parts of the data itself.
     options = {**p.common, "cv": p.task.cv(), "n_iter": BUDGET}
-    return BayesHalvingSearchCV(p.task.estimator(), grid, **options).fit(p.X, p.y).best_params_
+    return BayesHalvingSearchCV(p.task.estimator, grid, **options).fit(p.X, p.y).best_params_
 
 
 def values(d: Any, n: int = 25) -> list[Any]:
@@ -223,13 +223,13 @@ def stopping_early(estimator: Any) -> Any:
 
 
 def is_pipeline(task: Task) -> bool:
-    return isinstance(task.estimator(), Pipeline)
+    return isinstance(task.estimator, Pipeline)
 
 
 def is_histogram_boosting(task: Task) -> bool:
     """Of the tasks' estimators, these alone can be stopped on a validation set."""
     boosters = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
-    return isinstance(last_step(task.estimator()), boosters)
+    return isinstance(last_step(task.estimator), boosters)
 
 
 UNSHARED, STOPPED = "nothing shared", 'early stopping on the fold, `eval_set="fold"`'
@@ -290,7 +290,7 @@ def run_one(problem: Problem, method: str) -> dict[str, Any]:
     cpu = time.process_time() - start
     task = problem.task
     _, X_held, _, y_held = task.load()
-    model = clone(task.estimator()).set_params(**params).fit(problem.X, problem.y)
+    model = clone(task.estimator).set_params(**params).fit(problem.X, problem.y)
     return {
         "cpu": cpu,
         "full_evaluations": BUDGET * cpu / problem.seconds,
