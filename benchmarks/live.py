@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -234,10 +235,7 @@ def is_histogram_boosting(task: Task) -> bool:
 
 UNSHARED, STOPPED = "nothing shared", 'early stopping on the fold, `eval_set="fold"`'
 # As the default search, of as many candidates, on the tasks where the switch changes something.
-SWITCHES: dict[str, Callable[[Task], bool]] = {
-    UNSHARED: is_pipeline,
-    STOPPED: is_histogram_boosting,
-}
+SWITCHES = {UNSHARED: is_pipeline, STOPPED: is_histogram_boosting}
 
 # -- running ---------------------------------------------------------------------------------------
 
@@ -302,36 +300,24 @@ def run_one(problem: Problem, method: str) -> dict[str, Any]:
 
 def recorded() -> list[dict[str, Any]]:
     """The lines so far."""
-    if not RECORD.exists():
-        return []
-    return [json.loads(line) for line in RECORD.read_text().splitlines()]
+    text = RECORD.read_text() if RECORD.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def run_what_fits(tables: list[Table], seconds: float) -> None:
     """So many CPU seconds of runs: the cheapest task first, all methods on it, all seeds."""
     start = time.process_time()
     done = {(line["task"], line["method"], line["seed"]) for line in recorded()}
-    for table in sorted(tables, key=lambda table: table.full_cost):
-        for seed in range(N_SEEDS):
-            names = [
-                name
-                for name in methods_for(TASKS[table.name])
-                if (table.name, name, seed) not in done
-            ]
-            if names and time.process_time() - start < seconds:
-                run_and_record(table, seed, names)
-
-
-def run_and_record(table: Table, seed: int, names: list[str]) -> None:
-    """One line for each method."""
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        problem = posed(table, seed)
-        for name in names:
-            line = {"task": table.name, "method": name, "seed": seed, **machine()}
-            line.update(run_one(problem, name))
-            with RECORD.open("a") as file:
-                print(json.dumps(line), file=file)
+    for table, seed in product(sorted(tables, key=lambda t: t.full_cost), range(N_SEEDS)):
+        names = methods_for(TASKS[table.name])
+        names = [name for name in names if (table.name, name, seed) not in done]
+        if names and time.process_time() - start < seconds:
+            problem = posed(table, seed)
+            for name in names:
+                line = {"task": table.name, "method": name, "seed": seed, **machine()}
+                line.update(run_one(problem, name))
+                with RECORD.open("a") as file:
+                    print(json.dumps(line), file=file)
 
 
 def machine() -> dict[str, Any]:
@@ -354,7 +340,9 @@ def installed(package: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="CPU seconds to spend")
-    run_what_fits(read_tables(), parser.parse_args().seconds)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_what_fits(read_tables(), parser.parse_args().seconds)
 
 
 if __name__ == "__main__":
