@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from benchmarks import rules
 from benchmarks.measure import geometric_mean, interval, markdown
 from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
-from benchmarks.rules import Method
+from benchmarks.rules import METHODS, Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
@@ -116,10 +116,10 @@ def by_group(
 # -- 1. a whole grid -------------------------------------------------------------------------------
 
 
-def whole_grid(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> str:
+def whole_grid(tables: Sequence[Table], n_seeds: int) -> str:
     """All configurations of a table enter, in any order."""
     rows = []
-    for name, method in methods.items():
+    for name, method in METHODS.items():
         found = [figures(method, table, len(table), n_seeds) for table in tables]
         cheaper, lost = [f.cheaper for f in found], [f.deviations for f in found]
         rows.append(
@@ -145,14 +145,14 @@ def speedups(method: Method, tables: Sequence[Table], n: int | None, n_seeds: in
     return [figures(method, table, n, n_seeds).speedup for table in tables]
 
 
-def equal_quality(groups: Groups, n_seeds: int, methods: Mapping[str, Method]) -> str:
+def equal_quality(groups: Groups, n_seeds: int) -> str:
     """The speed-up over random search."""
 
     def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
         found = speedups(method, tables, None, n_seeds)
         return f"{geometric_mean(found):.2f} ({interval(found)})", worst(found, tables)
 
-    return by_group(("search", "worst task"), methods, groups, cells)
+    return by_group(("search", "worst task"), METHODS, groups, cells)
 
 
 # -- 3. equal cost ---------------------------------------------------------------------------------
@@ -174,24 +174,18 @@ def at_cost(points: Sequence[tuple[float, float, float]], budget: float) -> tupl
 
 
 def regrets_at(
-    method: Method,
-    tables: Sequence[Table],
-    budgets: Sequence[float],
-    n_seeds: int,
-    held: bool = False,
+    method: Method, tables: Sequence[Table], budgets: Sequence[float], n_seeds: int
 ) -> np.ndarray:
-    """Of tables at budgets, seen or on held-out rows."""
+    """Tables x budgets x 2: what ``at_cost`` says of each."""
     curves = [curve(method, table, n_seeds) for table in tables]
-    return np.array([[at_cost(points, b)[held] for b in budgets] for points in curves])
+    return np.array([[at_cost(points, budget) for budget in budgets] for points in curves])
 
 
-def equal_cost(
-    tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]
-) -> tuple[str, str]:
+def equal_cost(tables: Sequence[Table], n_seeds: int) -> tuple[str, str]:
     """Regret at so many full evaluations; the same on held-out rows, and overtuning."""
     rows = []
-    for name, method in methods.items():
-        seen, held = (regrets_at(method, tables, BUDGETS, n_seeds, of) for of in (False, True))
+    for name, method in METHODS.items():
+        seen, held = np.moveaxis(regrets_at(method, tables, BUDGETS, n_seeds), -1, 0)
         below = [figures(method, table, None, n_seeds).below_own for table in tables]
         error = 1.96 * np.std(below, ddof=1) / np.sqrt(len(below))
         often = [f"{np.mean(below):.0%} ± {error:.0%}", worst(below, tables, ".0%", np.argmax)]
@@ -261,7 +255,7 @@ def as_chosen(tables: Sequence[Table], n_seeds: int) -> str:
     )
 
 
-HEDGED = rules.METHODS[rules.HEDGED]
+HEDGED = METHODS[rules.HEDGED]
 CHANGES: dict[str, Method] = {
     "at least three finalists": rules.FAMILY[rules.THREE_FINALISTS],
     "candidates climb on folds in turn": rules.by(
@@ -307,7 +301,7 @@ FINALISTS: dict[str, Method] = {
     "in proportion (as it is)": HEDGED,
     "at most 3 and 5": rules.by(rules.some_finalists(3, 5)),
     "at most 2 and 3": rules.by(rules.some_finalists(2, 3)),
-    "one bracket, in proportion": rules.METHODS[rules.SINGLE],
+    "one bracket, in proportion": METHODS[rules.SINGLE],
 }
 
 

@@ -13,13 +13,12 @@ import numpy as np
 from benchmarks import questions, rules
 from benchmarks.live import BUDGET, METHODS, N_SEEDS, STOPPED, SWITCHES, UNSHARED, machine, recorded
 from benchmarks.measure import geometric_mean, interval, markdown
-from benchmarks.questions import figures, kept, open_to_choice
+from benchmarks.questions import HEDGED, figures, kept, open_to_choice
 from benchmarks.replay import Table
 from benchmarks.tasks import KEPT, TASKS, Task
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = Path(__file__).parent / "page.md"
-HEDGED = rules.METHODS[rules.HEDGED]
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # of a method, by task
 
@@ -30,7 +29,7 @@ def quote(tables: Sequence[Table], n_seeds: int) -> str:
     cheaper, loss = geometric_mean(f.cheaper for f in found), np.mean([f.deviations for f in found])
     rank = np.exp(np.mean([f.log_rank for f in found]))
     ours, random = (
-        np.mean(questions.regrets_at(method, tables, [BUDGET], n_seeds))
+        questions.regrets_at(method, tables, [BUDGET], n_seeds)[..., 0].mean()
         for method in (HEDGED, rules.METHODS[rules.RANDOM])
     )
     return (
@@ -103,7 +102,7 @@ def live_table(tables: Sequence[Table], runs: Mapping[str, Runs]) -> tuple[int, 
 def errors(lines: Sequence[Mapping[str, Any]]) -> str:
     """What did not run, and why."""
     failed = sorted({(line["method"], line["error"]) for line in lines if "error" in line})
-    return " ".join(f"`{method}` did not run: `{error}`." for method, error in failed)
+    return "".join(f" `{method}` did not run: `{error}`." for method, error in failed)
 
 
 def means(
@@ -187,7 +186,7 @@ def page(
     lines = recorded()
     runs = runs_of(lines)
     n_live, live = live_table(tables, runs)
-    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
+    regret, held = questions.equal_cost(tables, n_seeds)
     return Template(PAGE.read_text()).substitute(
         quote=quote(tables, n_seeds),
         n_seeds=n_seeds,
@@ -196,8 +195,8 @@ def page(
         n_kept=len(confirm),
         kept=", ".join(KEPT),
         n_older=len(older),
-        whole_grid=questions.whole_grid(tables, n_seeds, rules.METHODS),
-        equal_quality=questions.equal_quality(groups, n_seeds, rules.METHODS),
+        whole_grid=questions.whole_grid(tables, n_seeds),
+        equal_quality=questions.equal_quality(groups, n_seeds),
         where_not=where_not([*tables, *older], n_seeds),
         regret=regret,
         held=held,
@@ -234,7 +233,7 @@ def draw_costs(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
     budgets = np.geomspace(2.5, 40, 40)
     for name, colour in SHOWN.items():
         regrets = questions.regrets_at(rules.METHODS[name], tables, budgets, n_seeds)
-        ax.plot(budgets, regrets.mean(axis=0), color=colour, label=name)
+        ax.plot(budgets, regrets[..., 0].mean(axis=0), color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="cost, in full evaluations")
     ax.set_ylabel("regret (median configuration: 1)")
     label(ax.xaxis, [2.5, 5, 10, 20, 40])

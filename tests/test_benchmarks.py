@@ -457,7 +457,7 @@ def test_what_is_added_is_told_where_it_was_switched(digits_table):
     assert len(text.splitlines()) == 3
     failed = [{"method": "one", "task": "two", "seed": seed, "error": "Oh: no"} for seed in (0, 1)]
     assert report.live_table(tables, report.runs_of([*lines, *failed])) == (n, text)
-    assert report.errors([*lines, *failed]) == "`one` did not run: `Oh: no`."
+    assert report.errors([*lines, *failed]) == " `one` did not run: `Oh: no`."
 
 
 def test_the_page_names_every_table_and_every_method(digits_table, tmp_path, monkeypatch):
