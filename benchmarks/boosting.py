@@ -1,4 +1,4 @@
-"""Boosting by trees: from scratch, continued, stopped early on the fold; and what others do.
+"""Searches for boosting: from scratch, continued, stopped early on the fold; and those of others.
 
 ``python -m benchmarks.boosting`` prints, for four tasks, the processor seconds of each way and the
 score of its answer on rows that no search saw. With ``--flattery``, it prints what

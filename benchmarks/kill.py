@@ -1,4 +1,4 @@
-"""Kill, flip, cut and shoot; go on with the journal; and compare with an uninterrupted search.
+"""Damage searches in four ways, go on with the journal, and compare with an uninterrupted search.
 
     python benchmarks/kill.py [KILLS [FLIPS [CUTS [SHOTS]]]]
 

@@ -2,12 +2,12 @@
 
     python -m benchmarks.memory [MILLIONS_OF_ROWS [COLUMNS]]
 
-Proportional set size (a page shared by n processes counts 1/n for each), sampled every 50 ms, at
-its peak: of all processes, with and without what they had before there was an X; of the parent; and
-of the larger worker. X has 20 columns, of float64 (so 6.25 million rows are 1 GB) or float32, in
-memory or a memory map of a file. "1 %" is a search whose every rung has at most that share of the
-rows; "all" ends at full resource, where each worker has a copy of the training rows of its fold, as
-with any search of scikit-learn.
+Proportional set size (a page shared by n processes counts 1/n for each), sampled every 50 ms. It
+prints the peaks: of all processes, with and without what they had before X was made; of the parent;
+and of the larger worker. X has 20 columns, of float64 (so 6.25 million rows are 1 GB) or float32,
+in memory or a memory map of a file. "1 %" is a search whose every rung has at most that share of
+the rows; "all" ends at full resource, where each worker has a copy of the training rows of its
+fold, as with any search of scikit-learn.
 """
 
 import os

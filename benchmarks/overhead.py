@@ -2,8 +2,9 @@
 
     python -m benchmarks.overhead
 
-Candidates that cost nothing (a DummyClassifier), five folds, one rung. Python functions that are
-called for each evaluation, in one process: the same on every machine, where seconds are not.
+Candidates that cost nothing (a DummyClassifier), five folds, one rung. It counts the Python
+functions that are called for each evaluation, in one process: this number, unlike the seconds, is
+the same on every machine.
 """
 
 import sys

@@ -5,9 +5,10 @@
 The race without joblib, in simulated time, up to 1,024 workers. With ``ROUNDS`` also Hyperband of
 69 evaluations whose fits sleep, so that 16 workers need no 16 cores.
 
-No schedule can beat the bound: all work shared out evenly, or, if that is longer, the bracket that
-takes longest when it has all workers to itself, where a rung takes as long as its longest
-evaluation and its even share. ``multiprocessing`` is one of the backends that get waves.
+No order can beat the bound. It is the time of all work shared out evenly, or, if that is longer,
+the time of the longest bracket when it has all workers to itself; there a rung takes as long as its
+longest evaluation, or its even share if that is longer. ``multiprocessing`` is one of the backends
+that get waves.
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""What replay is asked, one table for each question; every row has the worst task beside the mean.
+"""The questions put to the replay, a table each; every row has the worst task beside the mean.
 
 Intervals are of the mean over tasks, when tasks are drawn again.
 """

@@ -1,12 +1,13 @@
-"""What it saves to run the steps that candidates share once, and what it costs where none are.
+"""What a search saves by running shared steps once, and what it pays where no step is shared.
 
     OMP_NUM_THREADS=1 python -m benchmarks.sharing
 
 Each search, ``HyperbandSearchCV`` on rows with its defaults and three folds, runs with sharing and
-without in turn. Without is ``Pipeline(memory=Memory(None))``: a memory given by the user is left to
-do its work, and this one does nothing. "s" is processor time of a whole search in seconds, its
-workers' included (they are started before); "at best" is what the ratio would be if the steps that
-can be shared cost nothing. Ratios are medians over pairs of runs. Linux alone has the numbers.
+without in turn. It is switched off by ``Pipeline(memory=Memory(None))``: a pipeline with a memory
+of its own shares nothing, and this memory does nothing. "s" is processor time of a whole search in
+seconds, its workers' included (they are started before); "at best" is what the ratio would be if
+the steps that can be shared cost nothing. Ratios are medians over pairs of runs. The numbers can be
+read on Linux alone.
 """
 
 import os

@@ -30,9 +30,9 @@ autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
-# Every example is run, not only those named plot_*, and one that fails fails the build. Without
-# torch its example would exit, and take the whole build with it, so it is shown and not run; so it
-# is with trackers.
+# Every example is run, not only those named plot_*, and an example that fails makes the build fail.
+# Without torch the torch example would end the whole build, so it is shown but not run; the same
+# holds for the trackers.
 absent = [name for name in ("mlflow", "torch", "wandb") if not find_spec(name)]
 run_examples = rf"/(?!({'|'.join(absent)})_)\w+\.py$" if absent else r"\.py$"
 sphinx_gallery_conf = {
@@ -45,7 +45,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 0,
     "download_all_examples": False,
 }
-# The gallery draws into a window that nobody has.
+# The gallery would draw into a window, which a build does not have.
 warnings.filterwarnings("ignore", message=".*non-interactive.*")
 
 html_theme = "pydata_sphinx_theme"
@@ -53,7 +53,8 @@ html_title = "skhalving"
 html_show_sourcelink = False
 smartquotes_action = "De"  # quotes stay as they are: most are code
 
-# Few pages and no sections of them: all are listed on the left, and none in the bar above.
+# All pages are listed on the left, and none in the bar above, since they are few and have no
+# sections.
 html_sidebars = {"**": ["globaltoc.html"]}
 html_static_path = ["static"]
 html_css_files = ["site.css"]

@@ -2,17 +2,17 @@
 
 joblib's public interface runs a whole list of calls, and feeding it a generator that waits for
 results deadlocks, since joblib pulls the generator under its lock. A race chooses its next
-evaluation when one returns. So an engine sends a batch to each worker by what is below joblib: the
-``submit`` of its backends for threads and processes (loky), dask's client, ray's remote functions.
-On every other backend (multiprocessing, spark) all batches that are ready are one public call, a
-*wave*. The engine follows from the joblib backend that the user has chosen; another distributed
-engine is one more subclass and one line in ``_ENGINES``.
+evaluation when one returns. So an engine sends a batch to each worker by the layer below that
+interface: the ``submit`` of joblib's backends for threads and processes (loky), dask's client,
+ray's remote functions. On every other backend (multiprocessing, spark) all batches that are ready
+are one public call, a *wave*. The engine follows from the joblib backend that the user has chosen;
+another distributed engine is one more subclass and one line in ``_ENGINES``.
 
-When the process that has a batch ends, the batch comes back with ``Died``. What that means for the
-batch is for the caller to say, who may send it again, ``alone``.
+When the process that has a batch ends, the batch comes back with ``Died``. The caller decides what
+follows, and may send the batch again, ``alone``.
 
-This file knows nothing of what is evaluated. Every private name of joblib is in it, with its
-reason. Checked on joblib 1.5.0 to 1.6.0.
+This module knows nothing of what is evaluated. Every private name of joblib is in it, with the
+reason for its use. Checked on joblib 1.5.0 to 1.6.0.
 """
 
 import os
@@ -74,12 +74,12 @@ class Engine(ABC):
 
     def __init__(self, parallel: Parallel) -> None:
         self._parallel = parallel
-        # _backend: the backend that `parallel_config` and n_jobs amount to.
+        # _backend: the backend that follows from `parallel_config` and n_jobs.
         self._backend = parallel._backend
-        # _effective_n_jobs: the number of workers that n_jobs=-1 or None amounts to on this
-        # backend.
+        # _effective_n_jobs: the number of workers that n_jobs=-1 or None means on this backend.
         self.n_workers: int = parallel._effective_n_jobs()
-        # The tasks of each batch that was sent and not yet received, by what stands for the batch.
+        # The tasks of each batch that was sent and not yet received. The key is the batch's future,
+        # or its ``prepare`` where there is none.
         self._flying: dict[Any, list[Any]] = {}
 
     @property
@@ -109,8 +109,8 @@ class Engine(ABC):
 
     @abstractmethod
     def receive(self) -> Iterator[tuple[list[Any], Any]]:
-        """The tasks of a batch that has ended, with its result or Died; several where they end
-        together.
+        """The tasks of a batch that has ended, with its result or Died; several batches where they
+        end together.
 
         Waits for a batch if any is in flight. An exception of a call is raised here.
         """
@@ -144,7 +144,8 @@ class Wave(Here):
 
 
 class Submitted(Engine):
-    """A batch for each worker, each of them a future that calls back, from any thread."""
+    """A batch for each worker. Each batch is a future, which calls back from any thread when it
+    ends."""
 
     batch_seconds = 0.2  # as joblib's own: a batch costs half a millisecond, and more on dask
 
@@ -252,7 +253,7 @@ class Loky(Threads):
 class Dask(Submitted):
     """A cluster. A batch that kills its worker is tried on others, until dask gives it up.
 
-    dask drops what nobody waits for, so nothing has to be stopped.
+    dask itself drops tasks whose results nobody waits for, so ``abort`` stops nothing.
     """
 
     patience = 30.0  # seconds to wait for a batch before looking whether any worker is left
@@ -338,8 +339,8 @@ def _batch(
     args: tuple[Any, ...],
     *shared: Any,
 ) -> Any:
-    """On a worker of a cluster, which puts the value of each handle in its place. ``nested`` is the
-    backend for calls within this one, and its ``n_jobs``."""
+    """Run on a worker of a cluster, which has put the value of each handle into ``shared``.
+    ``nested`` is the backend for calls within this one, and its ``n_jobs``."""
     backend, n_jobs = nested
     with parallel_config(backend=backend, n_jobs=n_jobs):
         return function(list(shared), *args)
@@ -359,7 +360,7 @@ _ENGINES: dict[str, type[Engine]] = {
 def engine(**options: Any) -> Iterator[Engine]:
     """The engine for the joblib backend in use; ``options`` of ``joblib.Parallel``.
 
-    On leaving with an exception, SIGTERM included, what is running is stopped.
+    On leaving with an exception, SIGTERM included, running batches are stopped.
     """
     parallel = Parallel(**options)
     kind = _ENGINES.get(type(parallel._backend).__name__, Wave)
@@ -385,7 +386,8 @@ def engine(**options: Any) -> Iterator[Engine]:
 def _sigterm_unwinds() -> Iterator[None]:
     """SIGTERM raises SystemExit here, as Ctrl-C does KeyboardInterrupt.
 
-    Its default action would leave processes and files behind. A handler of the user's stays.
+    The default action of SIGTERM would leave processes and files behind. A handler that the user
+    has set stays.
     """
     process = os.getpid()
 

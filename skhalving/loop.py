@@ -1,11 +1,12 @@
-"""The only loop: ask the race for a trial, skip what is known, send the rest to workers, tell.
+"""The only loop: ask the race for a trial, skip known tasks, send the others to workers, tell.
 
-A search and the plain functions hand it their ``Work``; it knows nothing of either. A trial has a
-task for each fold. ``Work.known`` maps tasks to outcomes. So a fold on which a candidate was scored
-at the same amount is never run again, and neither is a task of which the journal has the outcome.
+A search and the plain functions each hand it a ``Work``; the loop knows nothing of either. A trial
+has a task for each fold. ``Work.known`` maps tasks to outcomes. So a fold on which a candidate was
+scored at the same amount is never run again, and neither is a task of which the journal has the
+outcome.
 
-As many batches are in flight as there are workers, and the next is chosen when one returns; no rung
-waits for another bracket's. When a worker dies, each task that it may have been running runs again
+As many batches are in flight as there are workers, and the next batch is chosen when one returns;
+no bracket waits for another. When a worker dies, each task that it may have been running runs again
 alone. A task that ends two processes in that way has failed.
 """
 
@@ -36,19 +37,19 @@ from skhalving.task import Outcome, Task
 
 @dataclass(kw_only=True)
 class Work(ABC):
-    """The candidates of a race, and what is known of them. Each face of the package has a subclass
-    that says how to evaluate a task and what scores mean.
+    """The candidates of a race, and what is known of them. The searches and the plain functions
+    have a subclass each, which says how to evaluate a task and what scores mean.
 
     Attributes
     ----------
     race : Race
-        Told every score that it can be.
+        Told the score of each trial as soon as all of its tasks are known.
 
     candidates : sequence
-        Parameters, or the configurations of a plain function.
+        For each candidate its parameters, or the configuration of a plain function.
 
     first_like : sequence of int
-        For each candidate, the first that equals it, in any bracket: they share tasks.
+        For each candidate, the first candidate that equals it, in any bracket: they share tasks.
 
     order : sequence of int
         Folds in the order in which levels use them.
@@ -63,7 +64,8 @@ class Work(ABC):
         What the resource is called.
 
     sign : int
-        -1 if the user is told a score with the other sign than it races with.
+        -1 if the race's scores are the user's with the sign changed, since smaller is better; else
+        1.
     """
 
     race: Race
@@ -76,13 +78,13 @@ class Work(ABC):
     sign: int = 1
 
     def tasks(self, trial: Trial) -> list[Task]:
-        """The evaluations of a trial; trials may have some in common."""
+        """The tasks of a trial, one for each fold; trials may have some in common."""
         rung, candidate = self.race.rung(trial), self.first_like[trial.candidate]
         return [Task(candidate, fold, rung.n_resources) for fold in self.order[: rung.n_folds]]
 
     def outcomes(self, trials: Iterable[Trial]) -> list[Outcome]:
-        """What trials came to, level by level. A fold that a candidate kept from the level below
-        counts once."""
+        """The outcomes of some trials, level by level. An outcome that a candidate kept from the
+        level below counts once."""
         found = {
             (trial.candidate, task.fold, task.amount): self.known[task]
             for trial in sorted(trials)
@@ -92,7 +94,7 @@ class Work(ABC):
 
     @abstractmethod
     def call(self, task: Task) -> partial[Outcome]:
-        """What evaluates a task on a worker; the same whenever it is asked for.
+        """The call that evaluates a task on a worker. Asked twice for a task, it is the same call.
 
         Tasks that share data have the same ``func``, hashed by identity, so that the data travel
         once where the engine allows it.
@@ -127,7 +129,7 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
         Told what happens.
 
     pace : Pace
-        Told what evaluations take, and asked what follows from it.
+        Told the seconds that evaluations take; asked for the size of a batch and the time left.
 
     **parallel
         Arguments of ``joblib.Parallel``. One engine serves the whole race; a new one would write X
@@ -153,26 +155,27 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
 
 @dataclass
 class _Loop:
-    """Tasks in the order in which the race hands out their trials, each once, and who awaits them.
+    """The tasks of a race that are not known yet, in the order in which the race hands out their
+    trials, and the trials that wait for them.
 
     Attributes
     ----------
     share : callable
-        Gives the engine's handle for what many calls have in common.
+        Gives the engine's handle for a value that many calls have in common.
 
     settings : _Settings
-        Those of the script's thread, for the workers.
+        The settings of the script's thread, which workers take over.
 
     waiting : dict of Task to list of Trial
         The trials that need the outcome of a task that is not known yet, in the order in which they
-        were asked for. Watchers are told that it ran for the first of them.
+        were asked for. Watchers are told that the task ran for the first of these trials.
 
     left : deque of Task
-        Not yet sent.
+        Tasks that are not yet sent.
 
     suspects : Counter of Task
-        Each was in flight when a worker died, and runs again alone; with the number of processes
-        that it is known to have ended.
+        Tasks that were in flight when a worker died, and that run again alone; for each the number
+        of processes that it is known to have ended.
 
     is_over : bool
         Whether time ran out.
@@ -189,7 +192,7 @@ class _Loop:
     is_over: bool = False
 
     def take(self, workers: Engine) -> list[Task]:
-        """A batch to send; empty if what is left must wait, or time is over."""
+        """A batch to send; empty if the tasks that are left must wait, or time is over."""
         if self.suspects or self.is_over or not self._fill():
             return []
         first = self.left[0]
@@ -203,11 +206,11 @@ class _Loop:
         return batch
 
     def suspect(self) -> list[Task]:
-        """One that is to run alone; empty if there is none, or none that may still start."""
+        """One suspect, which is to run alone; empty if there is none that may still start."""
         return [task for task in self.suspects if self._time_left(task) > 0][:1]
 
     def _fill(self) -> bool:
-        """Whether there is a task to run; asks the race until there is, or it has none."""
+        """Ask the race for trials until there is a task to send; False if there is none."""
         while not self.left and (trial := self.work.race.ask()) is not None:
             tasks = self.work.tasks(trial)
             self._take_over(tasks)
@@ -222,7 +225,8 @@ class _Loop:
         return bool(self.left)
 
     def _take_over(self, tasks: Sequence[Task]) -> None:
-        """Tasks that stopped early with a lower amount would be the same again: note so."""
+        """A task that stopped early with a lower amount would give the same again: take over its
+        outcome."""
         for task in tasks:
             for level in self.work.race.schedule.levels:
                 lower = self.work.known.get(task._replace(amount=level.n_resources))
@@ -230,14 +234,14 @@ class _Loop:
                     self.work.known.setdefault(task, lower)
 
     def call(self, tasks: Sequence[Task]) -> Call:
-        """What a worker does for a batch that starts now: nothing, if no time is left."""
+        """The call of a batch that starts now; it evaluates nothing if no time is left."""
         calls = [self.work.call(task) for task in tasks]
         shared = [self.share(call.func) for call in calls]
         args = [call.args for call in calls]
         return Call(_evaluate_batch, shared, (self.settings, self._time_left(tasks[0]), args))
 
     def _time_left(self, task: Task) -> float:
-        """The seconds in which a task may start. Those of the first trial always may, so that there
+        """The seconds in which a task may start. Tasks of the first trial always may, so that there
         is a result."""
         if not self.work.race.scores and next(iter(self.waiting.values()))[0] in self.waiting[task]:
             return inf
@@ -256,7 +260,7 @@ class _Loop:
             self._arrived(task, outcome)
 
     def _arrived(self, task: Task, outcome: Outcome) -> None:
-        """Note an outcome, and tell of the trials that have all of theirs."""
+        """Note an outcome, and tell the race of the trials that now have all of theirs."""
         self.suspects.pop(task, None)
         trials = self.waiting.pop(task)
         self.pace.arrived(task, outcome)
@@ -283,7 +287,7 @@ class _Loop:
 
 @dataclass(frozen=True)
 class _Settings:
-    """The process and its settings where this is made; the filters of warnings are a copy."""
+    """The process that makes this object, and its settings; the filters of warnings are copied."""
 
     parent: int = field(default_factory=os.getpid)
     config: dict[str, Any] = field(default_factory=get_config)
@@ -296,7 +300,7 @@ def _evaluate_batch(
     seconds: float,
     args: Sequence[tuple[Any, ...]],
 ) -> list[Outcome | Exception]:
-    """On a worker: the outcomes of a batch, as far as it gets in so many seconds.
+    """Run on a worker: the outcomes of those evaluations of a batch that start within ``seconds``.
 
     An exception is returned; if it were raised, the other outcomes would be lost.
     """
@@ -307,7 +311,7 @@ def _evaluate_batch(
         if time.monotonic() > end:
             break
         filters = warnings.catch_warnings() if in_worker else nullcontext()
-        # For each anew: what one evaluation sets must not depend on who shares its batch.
+        # Set anew for each evaluation, so that none sees what another one of its batch has set.
         with config_context(**settings.config), filters:
             if in_worker:
                 warnings.filters = settings.filters[:]

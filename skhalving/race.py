@@ -27,7 +27,8 @@ class Trial(NamedTuple):
 
 
 class Move(NamedTuple):
-    """What a score has decided: the candidates that go on now, and those that never will."""
+    """What a score has decided: the candidates that are promoted now, and those that never will
+    be."""
 
     on: list[int]
     out: list[int]
@@ -80,14 +81,15 @@ class Race:
         return self.schedule.rung(trial.bracket, trial.level)
 
     def ask(self) -> Trial | None:
-        """Take the trial that should run next; None if no trial is ready before others have
+        """Take the trial that should run next; None if no trial is ready until others have
         scores."""
         return heappop(self._ready)[-1] if self._ready else None
 
     def tell(self, trial: Trial, score: float, cost: float = 0.0) -> Move:
         """Record the score of a trial (higher is better) and its cost in seconds.
 
-        If that makes the rung whole, its best go on: they are ready now.
+        If the rung is whole now, its best candidates are promoted: their next trials can be asked
+        for.
         """
         level, bracket, candidate = trial
         told = self._told.setdefault((level, bracket), {})

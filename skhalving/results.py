@@ -2,8 +2,8 @@
 
 ``all_cv_results_`` has a row for each trial. A rung on fewer folds leaves the other ``split*``
 columns NaN; means, deviations and times are over the folds used. ``cv_results_`` has the rows of
-the highest level alone, and ranks them: a lucky score on a low rung is never first, and what was
-written for GridSearchCV reads it rightly (scikit-learn #24901, #34250).
+the highest level alone, and ranks them: a lucky score on a low rung is never first, and code
+written for GridSearchCV reads it correctly (scikit-learn #24901, #34250).
 """
 
 import warnings
@@ -99,7 +99,7 @@ def _over_folds(
 
 
 def warn_of_non_finite(results: Mapping[str, Any]) -> None:
-    """As GridSearchCV does, in its words."""
+    """Warn of mean scores that are NaN or infinite, in GridSearchCV's words."""
     for name, mean in results.items():
         if name.startswith(("mean_test_", "mean_train_")) and not np.isfinite(mean).all():
             warnings.warn(

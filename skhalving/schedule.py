@@ -26,11 +26,11 @@ from typing import NamedTuple
 # Deeper ladders lose on real estimators, whose cost shrinks less than the resource: boosting on
 # 1/81 of the rows cost 1/17 of the time.
 AUTO_LEVELS = 4
-# But a ninth of millions of rows is dear, and ten thousand rank most candidates well: with more
-# than MANY_ROWS the ladder goes down for as long as ENOUGH_ROWS are left (so with a factor of 3 the
-# lowest level has 6,000 to 18,000 rows). With fewer, one level more decides nothing: on three
-# tables, of 160,608, 190,990 and 245,509 rows, the speed-up was 1.41, .61 and 1.29 times as large
-# (docs/benchmarks.md).
+# But a ninth of several million rows costs much, and ten thousand rows rank most candidates well.
+# So with more than MANY_ROWS rows levels are added at the bottom as long as the lowest one has at
+# least ENOUGH_ROWS rows (with a factor of 3 it then has 6,000 to 18,000). With fewer rows than
+# MANY_ROWS it is not clear that another level helps: on three tables, of 160,608, 190,990 and
+# 245,509 rows, it made the speed-up 1.41, .61 and 1.29 times as large (docs/benchmarks.md).
 MANY_ROWS, ENOUGH_ROWS = 1_000_000, 6_000
 
 
@@ -291,7 +291,8 @@ def auto_min_resources(
 def ladder(
     max_resources: int, min_resources: int, factor: int, folds: Sequence[int] = (1,)
 ) -> tuple[Level, ...]:
-    """Levels, lowest first: amounts grow on ``folds[0]`` folds, then folds at the full amount.
+    """Levels, lowest first: first the amount grows, on ``folds[0]`` folds, then the folds, at the
+    full amount.
 
     Raises
     ------
@@ -347,8 +348,8 @@ def published_bracket(
 
 
 def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
-    """Whole numbers in proportion to ``shares`` that add up to ``total``; what rounding down leaves
-    goes to the shares that lost the most by it."""
+    """Whole numbers in proportion to ``shares`` that add up to ``total``. They are rounded down,
+    and the shares that lost the most by that get one more each."""
     whole = sum(shares)
     dealt = [share * total // whole for share in shares]
     rest = sorted(range(len(shares)), key=lambda i: (-(shares[i] * total % whole), i))
@@ -361,10 +362,8 @@ def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
 
 
 def shares(levels: Sequence[Level], factor: int) -> list[int]:
-    """One candidate in so many is kept at each cut, lowest first.
-
-    Two, if those who are kept stay below full resource; ``factor``, if they get all of it.
-    """
+    """For each cut, lowest first, the number of candidates of which one is kept: two, if those who
+    are kept stay below full resource; ``factor``, if they get all of it."""
     top = levels[-1].n_resources
     return [2 if level.n_resources < top else factor for level in levels[1:]]
 
@@ -388,10 +387,10 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     """Two brackets of equal numbers, the most exploratory and the one a level higher.
 
     Low levels can mislead. Hyperband insures against that with brackets that start higher and cost
-    more than the first one. Two brackets insure for less. A cut between two levels below full
-    resource keeps half of the candidates, every other cut one in ``factor``; both are rounded up,
-    and at least two candidates of each bracket reach the top. So the hedged schedule finds as much
-    as Hyperband for less, also where low levels mislead.
+    more than the first one. Two brackets insure for less. A cut keeps half of the candidates if
+    they get less than the full amount then, and later cuts keep one in ``factor``; both are rounded
+    up, and at least two candidates of each bracket reach the top. So the hedged schedule finds as
+    much as Hyperband for less, also where low levels mislead.
 
     Speed-up over random search, geometric mean and worst task (``python -m benchmarks``), on the
     ladder (R/9, 1) (R/3, 1) (R, 1) (R, K). No integer was chosen by the tasks that confirm:
@@ -405,17 +404,25 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
     hedged: 27,14,5,2 / 27,9,3              3.04, .90      1.73, .85         2.99, 1.27
     ======================================  =============  ================  ==============
 
-    *Few levels or candidates*: the second bracket never enters at full resource, where it would be
-    random search. If half of the candidates cannot fill a level, the ladder starts one level
-    higher. If at most one level below full resource remains, one bracket has all candidates. On the
-    ladder above that is so for up to 25 candidates: 9 of them run as 9,3,2 from R/3 on.
+    *Few levels or candidates*: the second bracket never enters at the full amount, where it would
+    be random search. If half of the candidates cannot fill the lowest level, the ladder starts one
+    level higher. If at most one level below the full amount remains, one bracket has all
+    candidates. On the ladder above this happens with up to 25 candidates: 9 of them run as 9,3,2
+    from R/3 on.
 
-    *Many candidates*: the number of finalists grows in proportion. Of 100 on the ladder above 9
-    reach the top (50,25,9,3 / 50,17,6). Of 150, in proportion, the cost is 1/4.4 of all 150 on all
-    folds, and the answer is .04 standard deviations (of the best one's folds) below the best. With
-    at most 3 and 5 finalists it would be 1/5.2 and .06, with at most 2 and 3 1/5.6 and .10.
-    Of 2,000 (one task, 60 orders) they hold the very best one, for 1/4.2; 3 and 5 find rank 11, .07
-    below it, for 1/5.5, and 2 and 3 rank 20, .11 below, for 1/5.5.
+    *Many candidates*: the number of finalists grows in proportion. Of 100 candidates on the ladder
+    above 9 reach the top (50,25,9,3 / 50,17,6). With fewer finalists the search costs less and
+    loses more. The cost is a share of that of all candidates on all folds; the loss is how far the
+    answer is below the best candidate, in standard deviations of the best one's scores over the
+    folds:
+
+    ================  ====================  ==================================================
+    finalists         150 candidates        2,000 candidates (one task, the mean of 60 orders)
+    ================  ====================  ==================================================
+    in proportion     cost 1/4.4, loss .04  cost 1/4.2, rank 1, loss .00
+    at most 3 and 5   cost 1/5.2, loss .06  cost 1/5.5, rank 11, loss .07
+    at most 2 and 3   cost 1/5.6, loss .10  cost 1/5.5, rank 20, loss .11
+    ================  ====================  ==================================================
 
     Unless told otherwise, ``3 * prod(shares)`` candidates start: three would reach the top if every
     cut were exact. On the ladder above these are 54.
@@ -449,7 +456,7 @@ SINGLE_RULES: Mapping[str, Rule] = {"hedged": hedged_bracket, "published": publi
 
 
 def _schedule(levels: Sequence[Level], *brackets: Bracket) -> Schedule:
-    """Brackets on the levels that one of them uses."""
+    """The schedule of some brackets, on those of the levels that at least one of them uses."""
     tallest = max(len(bracket.rungs) for bracket in brackets)
     return Schedule(tuple(levels[len(levels) - tallest :]), brackets)
 
@@ -549,7 +556,9 @@ def hyperband_schedule(
 def rule_for(
     schedule: str | Schedule, rules: Mapping[str, Rule], levels: Sequence[Level], factor: int
 ) -> Callable[[int | None], Schedule]:
-    """From a number of candidates to their brackets, by a rule's name or as the user made them."""
+    """A function that returns the schedule for a number of candidates (None: for as many as the
+    rule has by itself), by the name of a rule. For a schedule of the user's own it returns that
+    one, whatever the number."""
     if not isinstance(schedule, Schedule):
         if schedule not in [*rules]:
             raise ValueError(

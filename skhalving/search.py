@@ -84,15 +84,18 @@ class _Checked:
     limit: TimeLimit | None
 
 
-# What other searches call their arguments, and what there is here.
+# Arguments of other searches, and what to pass here instead.
 _ELSEWHERE = {
     "n_iter": "pass n_candidates",
+    "n_trials": "pass n_candidates",
+    "max_iter": "pass max_resources",
+    "timeout": "pass max_time, or fit_timeout for a single fit",
     "aggressive_elimination": "pass a schedule of your own",
 }
 
 
 def _hinting(init: Callable[..., None]) -> Callable[..., None]:
-    """Have a constructor say which argument there is instead of one that there is not."""
+    """Let a constructor that gets an unknown argument name the one that was probably meant."""
     _, *known = signature(init).parameters
 
     @wraps(init)
@@ -315,7 +318,8 @@ class _HalvingSearchCV(BaseSearchCV):
     # -- 1. check and plan ----------------------------------------------------------------------
 
     def _check(self, X: Any, y: Any, params: dict[str, Any], seed: int) -> _Checked:
-        """All that can be wrong is found here, before anything is written or fitted."""
+        """Check and resolve everything, so that all errors come before anything is written or
+        fitted."""
         scorers, _ = self._get_scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -338,7 +342,7 @@ class _HalvingSearchCV(BaseSearchCV):
         rule = schedules.rule_for(self.schedule, type(self)._rules, levels, self.factor)
         rng = np.random.RandomState(seed)
         candidates, schedule = spaces.fill(rule, self._space(), wanted, rng)
-        self._warn_about_unused(levels, schedule)
+        self._warn_about_unused(levels, schedule, resource)
         candidates, schedule = spaces.with_starting_points(
             candidates, schedule, self._starting_points()
         )
@@ -440,11 +444,14 @@ class _HalvingSearchCV(BaseSearchCV):
             bottom = schedules.auto_min_resources(top, least, self.factor, len(steps), deep)
         return schedules.ladder(top, bottom, self.factor, steps)
 
-    def _warn_about_unused(self, levels: tuple[Level, ...], schedule: Schedule) -> None:
-        """Say so where candidates are too few for what was asked for."""
+    def _warn_about_unused(
+        self, levels: tuple[Level, ...], schedule: Schedule, resource: Resource
+    ) -> None:
+        """Warn if there are too few candidates to start with the ``min_resources`` that was given,
+        or if all of them would get the full amount of the parameter that is the resource."""
         lowest, used = levels[0].n_resources, schedule.levels[0].n_resources
-        full = levels[-1].n_resources
-        ignored = self.min_resources != "auto" or (self.resource != "n_samples" and used == full)
+        is_whole = used == levels[-1].n_resources
+        ignored = self.min_resources != "auto" or (is_whole and resource.params(used))
         if not (lowest < used and ignored and isinstance(self.schedule, str)):
             return
         rule = type(self)._rules[self.schedule]
@@ -480,7 +487,7 @@ class _HalvingSearchCV(BaseSearchCV):
     # -- 2. the journal -------------------------------------------------------------------------
 
     def _fingerprint(self, checked: _Checked) -> dict[str, Any]:
-        """All that scores depend on, and the arguments of the schedule that a journal may not
+        """All that scores depend on, and the arguments of the schedule, which one journal may not
         mix."""
         return {
             **versions(self.estimator, self._space(), self.scoring, self.refit),
@@ -517,7 +524,8 @@ class _HalvingSearchCV(BaseSearchCV):
         if self.eval_set is not None:
             stratified, newest = self._labels(checked.y) is not None, self._newest_first
             hold_out = HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
-        # Rows change from level to level, so no model goes on with them.
+        # If rows are the resource, they change from level to level, and no model can go on with
+        # them.
         goes_on = self.continue_training is not False and resource.params(1)
         evaluate = Evaluate(
             estimator=clone(self.estimator),
@@ -566,7 +574,7 @@ class _HalvingSearchCV(BaseSearchCV):
     # -- 4. the results -------------------------------------------------------------------------
 
     def _tabulate(self, work: _SearchWork) -> None:
-        """``cv_results_`` and ``all_cv_results_`` from what is known."""
+        """Make ``cv_results_`` and ``all_cv_results_`` from the outcomes that are known."""
         race, resource = work.race, work.evaluate.resource
         trials = sorted(race.scores)
         params = [
@@ -626,8 +634,8 @@ class _SearchWork(Work):
     Attributes
     ----------
     parts : dict of (fold, amount) to Evaluate
-        The ``Evaluate`` of each fold and amount, made when it is first asked for; where the rows
-        are few it holds these alone.
+        The ``Evaluate`` of each fold and amount, made when it is first asked for. Where a fold has
+        few rows at that amount, its ``Evaluate`` holds no others.
     """
 
     evaluate: Evaluate
@@ -640,12 +648,8 @@ class _SearchWork(Work):
         key = task.fold, task.amount
         if key not in self.parts:
             self.parts[key] = self.evaluate.part(*key)
-        progress = {
-            "split_progress": (task.fold, len(self.order)),
-            "candidate_progress": (task.candidate, len(self.candidates)),
-            **self.callbacks.leaf(task),
-        }
-        return partial(self.parts[key], task, self.candidates[task.candidate], progress)
+        leaf = self.callbacks.leaf(task)
+        return partial(self.parts[key], task, self.candidates[task.candidate], leaf)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
         named = next((o.scores for o in outcomes if o.scores), None)
@@ -665,7 +669,7 @@ class _SearchWork(Work):
         return limit is not None and limit.was_hard(task)
 
     def complain(self, outcomes: Sequence[Outcome]) -> None:
-        """In scikit-learn's words."""
+        """Raise or warn in scikit-learn's words."""
         errors = [{"fit_error": outcome.error} for outcome in outcomes]
         _warn_or_raise_about_fit_failures(errors, self.error_score)
 
@@ -674,10 +678,10 @@ class HyperbandSearchCV(_HalvingSearchCV):
     """Search with Hyperband: many candidates on little, the best of them on more.
 
     Goes where ``GridSearchCV`` or ``RandomizedSearchCV`` stood. Several brackets of successive
-    halving run together: the first starts with many candidates on the least resource, others with
-    more of it, so that not all is staked on little resource telling good from bad. By default these
-    are two brackets with gentle cuts, Hyperband's idea with other shares, which finds as much for
-    less; ``schedule="published"`` runs the brackets of the paper.
+    halving run together: the first starts with many candidates on the least resource, others start
+    with more of it, in case little resource does not tell good candidates from bad ones. By default
+    there are two brackets with gentle cuts, which found equally good candidates for less compute
+    than Hyperband's own; ``schedule="published"`` runs the brackets of the paper.
 
     .. versionadded:: 0.1
 
@@ -699,20 +703,21 @@ class HyperbandSearchCV(_HalvingSearchCV):
         an integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
 
     min_resources : int or "auto", default="auto"
-        The least that any rung gives, in rows or units of the parameter. "auto": what makes four
-        levels in all, or, of more than a million rows, about 10,000; never fewer than two
-        rows of each class for each fold.
+        The least that any rung gives, in rows or units of the parameter. "auto": the amount with
+        which the ladder has four levels in all; with more than a million rows, about 10,000 rows;
+        never fewer than two rows of each class for each fold.
 
     max_resources : int or "auto", default="auto"
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
 
     factor : int, default=3
-        The amounts of neighbouring levels are ``factor`` times apart. Into full resource, and in
-        ``schedule="published"`` at every step, one candidate in ``factor`` is promoted.
+        The amounts of neighbouring levels are ``factor`` times apart. One candidate in ``factor``
+        is promoted to a level with the full amount, and at every step with
+        ``schedule="published"``.
 
     n_candidates : int or "auto", default="auto"
-        Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
-        If they are too few to fill the lowest levels, they start on a higher one; a warning says so
+        Candidates in all. "auto": every point of a grid, else as many as the schedule asks for. If
+        there are too few to fill the lowest levels, they start on a higher one; a warning says so
         if ``min_resources`` is given.
 
     schedule : {"hedged", "published"} or Schedule, default="hedged"
@@ -728,23 +733,24 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     folds : {"grow", "all"}, default="grow"
         "grow": candidates climb on one fold; the last steps of the ladder (one step to 5 folds, two
-        to 10) go from one fold to all of them at full resource, and keep the scores that are there.
-        "all": every rung has all folds, as published.
+        to 10) go from one fold to all of them at the full amount, and keep the scores of folds that
+        were scored. "all": every rung has all folds, as published.
 
     continue_training : bool or "auto", default="auto"
         Whether a promoted candidate goes on from its fitted model where ``resource`` is a
-        parameter. "auto": where it is known how (see :func:`register_continuation`) and gives
-        exactly what training from scratch gives. True: also where it does not (epochs of SGD,
+        parameter. "auto": where it is known how (see :func:`register_continuation`) and the model
+        is exactly that of training from scratch. True: also where it is not (epochs of SGD,
         perceptrons and MLP by ``partial_fit``, boosters that draw rows or columns, CatBoost); an
         error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
         is always fitted from scratch.
 
     eval_set : "fold" or float, default=None
-        What each fit of a booster stops early on: the test rows of its fold, or such a part of its
-        training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
-        ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
-        ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
-        such rows, and trains as long as the folds did on average, times K/(K-1) for K folds.
+        The validation set on which each fit of a booster stops early: "fold" for the test rows of
+        its fold, or a fraction of its training rows, stratified for a classifier. For XGBoost,
+        LightGBM, CatBoost and ``HistGradientBoosting*``, alone or at the end of a pipeline, with
+        their own ``early_stopping_rounds``, and classes that :func:`register_validation` was called
+        for. The refit has no validation set, and trains as long as the folds did on average, times
+        K/(K-1) for K folds.
 
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
@@ -759,14 +765,14 @@ class HyperbandSearchCV(_HalvingSearchCV):
 
     cv : int, cross-validation generator or iterable, default=None
         As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are
-        made once. One that shuffles without a seed gets the search's.
+        made once. A splitter that shuffles without a seed gets the seed of the search.
 
     verbose : int, default=0
         Above 0: a line for each level. Above 1: also one for each fit.
 
     pre_dispatch : int or str, default="2*n_jobs"
-        Tasks that joblib takes ahead on multiprocessing and spark. Elsewhere none is: as many
-        evaluations are in flight as there are workers.
+        Tasks that joblib takes ahead on multiprocessing and spark. It has no effect elsewhere,
+        where as many evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the draws of candidates and of rows. The estimator has a ``random_state`` of its own:
@@ -777,15 +783,16 @@ class HyperbandSearchCV(_HalvingSearchCV):
         search goes on from there, also with more candidates or a larger maximum.
 
     max_time : float or timedelta, default=None
-        In seconds if it is a number. Nothing starts after that, less the time that the refit is
-        expected to take; at least one candidate is evaluated. A warning tells how many trials were
-        not run, and on which level the best stands.
+        In seconds if it is a number. No evaluation starts after that time, less the time that the
+        refit is expected to take; at least one candidate is evaluated. A warning tells how many
+        trials were not run, and on which level the best stands.
 
     fit_timeout : float, default=None
-        Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
-        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on
-        loky the worker process is then ended, half as long again and a second later; with
-        ``n_jobs=1`` it is waited for. On backends that use threads it is an error.
+        Seconds that one fit and its scores may take. An evaluation that runs over it gets
+        ``error_score``. It is stopped by an alarm in the main thread of its process, which compiled
+        code may not hear. On loky the worker process is then ended, 1.5 times the limit and one
+        second after the start; with ``n_jobs=1`` the search waits. On backends that use threads the
+        argument is an error.
 
     on_result : callable, default=None
         Called with a dict as soon as anything is known, in this process and thread. Its ``event``
@@ -795,8 +802,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         where one ends, and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``,
         ``n_candidates``, ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
         ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not fitted
-        again). What it raises ends the search; the journal and ``all_cv_results_`` keep what is
-        known. What a journal knew already is not told again.
+        again). An exception in it ends the search; the journal and ``all_cv_results_`` keep what is
+        known. Evaluations that were read from a journal are not reported again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
@@ -808,7 +815,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
     ----------
     cv_results_ : dict of str to ndarray of shape (n_finalists,)
         As in ``GridSearchCV``, a row for each candidate that was scored with full resource on all
-        folds. Where time ran out before, the highest level that has results counts.
+        folds. If time ran out before any was, it has the rows of the highest level that has
+        results.
 
     all_cv_results_ : dict of str to ndarray of shape (n_trials,)
         A row for each candidate on each rung, level by level, with the columns of ``cv_results_``
@@ -816,7 +824,8 @@ class HyperbandSearchCV(_HalvingSearchCV):
         ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
         a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
         folds that the rung did not use; means are over those used. ``split*_n_iter`` and
-        ``mean_n_iter``, where the estimator tells, are the trees or epochs that its model uses.
+        ``mean_n_iter``, where the estimator reports them, are the trees or epochs that its model
+        uses.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -915,20 +924,21 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         an integer parameter of the estimator such as ``"max_iter"`` or ``"clf__n_estimators"``.
 
     min_resources : int or "auto", default="auto"
-        The least that any rung gives, in rows or units of the parameter. "auto": what makes four
-        levels in all, or, of more than a million rows, about 10,000; never fewer than two
-        rows of each class for each fold.
+        The least that any rung gives, in rows or units of the parameter. "auto": the amount with
+        which the ladder has four levels in all; with more than a million rows, about 10,000 rows;
+        never fewer than two rows of each class for each fold.
 
     max_resources : int or "auto", default="auto"
         What the last rung gives, exactly. "auto": all rows, or the value that the estimator has.
 
     factor : int, default=3
-        The amounts of neighbouring levels are ``factor`` times apart. Into full resource, and in
-        ``schedule="published"`` at every step, one candidate in ``factor`` is promoted.
+        The amounts of neighbouring levels are ``factor`` times apart. One candidate in ``factor``
+        is promoted to a level with the full amount, and at every step with
+        ``schedule="published"``.
 
     n_candidates : int or "auto", default="auto"
-        Candidates in all. "auto": every point of a grid, else as many as the schedule asks for.
-        If they are too few to fill the lowest levels, they start on a higher one; a warning says so
+        Candidates in all. "auto": every point of a grid, else as many as the schedule asks for. If
+        there are too few to fill the lowest levels, they start on a higher one; a warning says so
         if ``min_resources`` is given.
 
     schedule : {"hedged", "published"} or Schedule, default="hedged"
@@ -945,23 +955,24 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     folds : {"grow", "all"}, default="grow"
         "grow": candidates climb on one fold; the last steps of the ladder (one step to 5 folds, two
-        to 10) go from one fold to all of them at full resource, and keep the scores that are there.
-        "all": every rung has all folds, as published.
+        to 10) go from one fold to all of them at the full amount, and keep the scores of folds that
+        were scored. "all": every rung has all folds, as published.
 
     continue_training : bool or "auto", default="auto"
         Whether a promoted candidate goes on from its fitted model where ``resource`` is a
-        parameter. "auto": where it is known how (see :func:`register_continuation`) and gives
-        exactly what training from scratch gives. True: also where it does not (epochs of SGD,
+        parameter. "auto": where it is known how (see :func:`register_continuation`) and the model
+        is exactly that of training from scratch. True: also where it is not (epochs of SGD,
         perceptrons and MLP by ``partial_fit``, boosters that draw rows or columns, CatBoost); an
         error where it is not known how. False: every rung starts from scratch. ``best_estimator_``
         is always fitted from scratch.
 
     eval_set : "fold" or float, default=None
-        What each fit of a booster stops early on: the test rows of its fold, or such a part of its
-        training rows, stratified for a classifier. For XGBoost, LightGBM, CatBoost and
-        ``HistGradientBoosting*``, alone or at the end of a pipeline, with their own
-        ``early_stopping_rounds``, and what :func:`register_validation` teaches. The refit has no
-        such rows, and trains as long as the folds did on average, times K/(K-1) for K folds.
+        The validation set on which each fit of a booster stops early: "fold" for the test rows of
+        its fold, or a fraction of its training rows, stratified for a classifier. For XGBoost,
+        LightGBM, CatBoost and ``HistGradientBoosting*``, alone or at the end of a pipeline, with
+        their own ``early_stopping_rounds``, and classes that :func:`register_validation` was called
+        for. The refit has no validation set, and trains as long as the folds did on average, times
+        K/(K-1) for K folds.
 
     scoring : str, callable, list, tuple, dict or None, default=None
         As for ``GridSearchCV``. With several metrics the race is run by the one that ``refit``
@@ -976,14 +987,14 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     cv : int, cross-validation generator or iterable, default=None
         As for ``GridSearchCV``: 5 folds by default, stratified for a classifier. The splits are
-        made once. One that shuffles without a seed gets the search's.
+        made once. A splitter that shuffles without a seed gets the seed of the search.
 
     verbose : int, default=0
         Above 0: a line for each level. Above 1: also one for each fit.
 
     pre_dispatch : int or str, default="2*n_jobs"
-        Tasks that joblib takes ahead on multiprocessing and spark. Elsewhere none is: as many
-        evaluations are in flight as there are workers.
+        Tasks that joblib takes ahead on multiprocessing and spark. It has no effect elsewhere,
+        where as many evaluations are in flight as there are workers.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the draws of candidates and of rows. The estimator has a ``random_state`` of its own:
@@ -994,15 +1005,16 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         search goes on from there, also with more candidates or a larger maximum.
 
     max_time : float or timedelta, default=None
-        In seconds if it is a number. Nothing starts after that, less the time that the refit is
-        expected to take; at least one candidate is evaluated. A warning tells how many trials were
-        not run, and on which level the best stands.
+        In seconds if it is a number. No evaluation starts after that time, less the time that the
+        refit is expected to take; at least one candidate is evaluated. A warning tells how many
+        trials were not run, and on which level the best stands.
 
     fit_timeout : float, default=None
-        Seconds that one fit and its scores may take. One that runs over gets ``error_score``. It is
-        stopped by an alarm in the main thread of its process. Compiled code may not hear that: on
-        loky the worker process is then ended, half as long again and a second later; with
-        ``n_jobs=1`` it is waited for. On backends that use threads it is an error.
+        Seconds that one fit and its scores may take. An evaluation that runs over it gets
+        ``error_score``. It is stopped by an alarm in the main thread of its process, which compiled
+        code may not hear. On loky the worker process is then ended, 1.5 times the limit and one
+        second after the start; with ``n_jobs=1`` the search waits. On backends that use threads the
+        argument is an error.
 
     on_result : callable, default=None
         Called with a dict as soon as anything is known, in this process and thread. Its ``event``
@@ -1012,8 +1024,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         where one ends, and at last ``"end"``, with ``level``, ``n_resources``, ``n_folds``,
         ``n_candidates``, ``n_evaluations``, ``best`` (score), ``elapsed`` and ``left`` (seconds),
         ``transformers_fitted`` and ``transformers_shared`` (steps of pipelines that were not fitted
-        again). What it raises ends the search; the journal and ``all_cv_results_`` keep what is
-        known. What a journal knew already is not told again.
+        again). An exception in it ends the search; the journal and ``all_cv_results_`` keep what is
+        known. Evaluations that were read from a journal are not reported again.
 
     error_score : "raise" or float, default=nan
         Score of a fit that fails. NaN is never promoted ahead of a number.
@@ -1025,7 +1037,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
     ----------
     cv_results_ : dict of str to ndarray of shape (n_finalists,)
         As in ``GridSearchCV``, a row for each candidate that was scored with full resource on all
-        folds. Where time ran out before, the highest level that has results counts.
+        folds. If time ran out before any was, it has the rows of the highest level that has
+        results.
 
     all_cv_results_ : dict of str to ndarray of shape (n_trials,)
         A row for each candidate on each rung, level by level, with the columns of ``cv_results_``
@@ -1033,7 +1046,8 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
         ``candidate``, ``n_resources``, ``n_folds`` and ``continued`` (whether training went on from
         a lower level) say where a row stood. Times are seconds. ``split*`` columns are NaN for
         folds that the rung did not use; means are over those used. ``split*_n_iter`` and
-        ``mean_n_iter``, where the estimator tells, are the trees or epochs that its model uses.
+        ``mean_n_iter``, where the estimator reports them, are the trees or epochs that its model
+        uses.
 
     schedule_ : Schedule
         What was planned; ``print`` it. :meth:`plan` gives it before ``fit``.
@@ -1068,7 +1082,7 @@ class SuccessiveHalvingSearchCV(_HalvingSearchCV):
 
     See Also
     --------
-    HyperbandSearchCV : Also starts with fewer candidates on more.
+    HyperbandSearchCV : Has further brackets, which start with more of the resource.
     successive_halving : The same for a plain function.
 
     References

@@ -1,7 +1,8 @@
-"""What the two faces do around the loop: open the journal, have the race watched, say what failed.
+"""What the estimators and the plain functions share around the loop.
 
-A face makes a ``Work`` of its candidates, between ``opened`` and ``conduct``. Nothing here knows of
-estimators or of plain functions.
+Each of them opens the journal with ``opened``, makes a ``Work`` of its candidates, and hands it to
+``conduct``, which names the watchers, runs the race, and warns of what went wrong. Nothing here
+knows of estimators or of plain functions.
 """
 
 import warnings
@@ -19,7 +20,7 @@ from skhalving.progress import Cleaner, Recorder, Reporter, Watcher, time_over
 
 
 def opened(path: Any) -> AbstractContextManager[Journal | None]:
-    """A context with the journal of a path; None where no path is given."""
+    """A context with the journal at a path, or with None where no path is given."""
     return nullcontext() if path is None else closing(Journal(path))
 
 
@@ -42,12 +43,12 @@ def conduct(
     watchers: Iterable[Watcher] = (),
     **parallel: Any,
 ) -> None:
-    """Run a race to its end, or until time is over, and warn of what it did without.
+    """Run a race to its end, or until time is over, and warn of what went wrong.
 
     Parameters
     ----------
     work : Work
-        What is raced; then also what is known of it.
+        What is raced; afterwards its ``known`` has every outcome.
 
     journal : Journal or None
         Begun.
@@ -59,7 +60,7 @@ def conduct(
         As for the estimators.
 
     watchers : iterable of Watcher
-        Whoever else is told.
+        Further watchers.
 
     **parallel
         Arguments of ``joblib.Parallel``.
@@ -76,7 +77,8 @@ def conduct(
         told.insert(0, recorder)
     told.append(Cleaner(work.store, race.schedule.levels, work.first_like))
     if verbose > 0 or on_result is not None:
-        # What on_result raises costs nobody what they know: those who know stand before it.
+        # After the recorder and the cleaner, so that an exception of on_result keeps no outcome
+        # from them.
         told.append(Reporter(race, pace, work.candidates, work.unit, verbose, on_result, work.sign))
     told.append(_FirstLevel(work))
     whole = run(work, told, pace, **parallel)
@@ -93,7 +95,8 @@ def conduct(
 
 
 class _FirstLevel(Watcher):
-    """Ends a search whose whole lowest level has failed: nothing above it would fare better."""
+    """Ends a search in which all evaluations of the lowest level failed, since larger amounts would
+    fail as well."""
 
     def __init__(self, work: Work) -> None:
         self._work = work

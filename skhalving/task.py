@@ -1,4 +1,4 @@
-"""The two nouns that every room shares: one evaluation, and what it returned.
+"""The two nouns that all modules share: one evaluation, and what it returned.
 
 A ``Task`` is made by the loop, travels to a worker, and comes back as an ``Outcome``; both are
 values that nobody changes.
@@ -37,23 +37,24 @@ class Outcome:
         Why the evaluation failed: a traceback, or a sentence.
 
     ended : bool
-        Whether it ran over its time limit or its worker died. On another day it might not, so a
-        resumed search tries it again.
+        Whether the evaluation ran over its time limit or its worker died. It may succeed when run
+        again, so a resumed search tries it again.
 
     continued : bool
         Whether training went on from the model of a lower level.
 
     n_iter : float or None
-        The trees or epochs that the model predicts with, if it tells.
+        The trees or epochs that the model predicts with; None if it has no such attribute.
 
     stopped : bool
         Whether the fit stopped early, so that it would be the same with more of the resource.
 
     n_fitted, n_shared : int
-        Transformers of a pipeline that were fitted, and those that an earlier evaluation had.
+        Numbers of transformers that were fitted, and that were taken from an earlier evaluation.
 
     fault : str or None
-        Why something could not be left for other evaluations. It is recorded nowhere.
+        Why a model or an output could not be written for other evaluations. The journal does not
+        have it.
     """
 
     scores: Mapping[str, float]

@@ -55,11 +55,12 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
     import optuna
 
     trials = Trials.of(search, metric)
-    direction = "maximize" if trials.maximize else "minimize"
+    direction = optuna.study.StudyDirection["MAXIMIZE" if trials.maximize else "MINIMIZE"]
     if study is None:
         study = optuna.create_study(direction=direction)
-    elif study.direction.name.lower() != direction:
-        raise ValueError(f"study has direction {study.direction.name}; give one to {direction}")
+    elif study.direction != direction:
+        to = direction.name.lower()
+        raise ValueError(f"study has direction {study.direction.name}; give one to {to}")
     parameters = trials.parameters()
     tried = {name: dict(zip(v.rows, _tried(v), strict=True)) for name, v in parameters.items()}
     distributions = {name: _distribution(values) for name, values in parameters.items()}

@@ -21,7 +21,8 @@ from sklearn.svm import SVC
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
 
-# They are not installed; last, so that the package under test stays the one that is.
+# The benchmarks are not installed. Their folder comes last on the path, so that the package under
+# test stays the installed one.
 sys.path.append(str(Path(__file__).parents[1]))
 
 import benchmarks

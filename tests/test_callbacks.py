@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 
-# scikit-learn says so of any search whose estimator has no callbacks of its own.
+# scikit-learn warns so about any search whose estimator does not support callbacks.
 pytestmark = pytest.mark.filterwarnings("ignore:The estimator .* does not support callbacks")
 
 X = np.random.RandomState(0).normal(size=(90, 3))

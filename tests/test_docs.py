@@ -16,7 +16,7 @@ PAGES = sorted(page for page in DOCS.glob("*.md") if "```python" in page.read_te
 ENGINES = ["dask", "ray"]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
-# What the lines on a page that shows no whole program take for granted.
+# Names that a page uses without defining them, since it shows no whole program.
 GIVEN = {
     "choosing": """
 from sklearn.datasets import load_digits
@@ -105,7 +105,7 @@ def test_every_page_can_be_reached_from_the_first():
 
 
 def test_glossary_is_in_order_and_has_no_word_that_nobody_uses():
-    """What it explains is on some other page; that links into it resolve, the build checks."""
+    """Each of its words is on some other page; the build checks the links into it."""
     words = re.findall(r"^   (\w.*)$", (DOCS / "glossary.md").read_text(), re.MULTILINE)
     assert words == sorted(words, key=str.lower)
     pages = [*DOCS.glob("*.md"), *(DOCS / "examples").glob("*.py"), DOCS.parent / "README.md"]

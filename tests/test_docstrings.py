@@ -14,7 +14,8 @@ from skhalving import Bracket, Level, Result, Rung, Schedule
 MODULES = [f"skhalving.{module.name}" for module in pkgutil.iter_modules(skhalving.__path__)]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
-# What users get rather than make: documented by what it holds, not by how it is made.
+# Classes whose instances users get rather than make: their attributes are documented, not their
+# parameters.
 HOLDERS = {thing.__name__: thing for thing in (Result, Schedule, Bracket, Rung, Level)}
 TOP = {name: getattr(skhalving, name) for name in skhalving.__all__}
 METHODS = {

@@ -183,6 +183,9 @@ def test_messages_name_the_class(search):
     ("argument", "remedy"),
     [
         ("n_iter", "pass n_candidates"),
+        ("n_trials", "pass n_candidates"),
+        ("max_iter", "pass max_resources"),
+        ("timeout", "pass max_time, or fit_timeout"),
         ("aggressive_elimination", "schedule"),
         ("facter", "did you mean 'factor'"),
         ("sel", "see "),

@@ -1,4 +1,4 @@
-"""Fingerprints: equal in every process for equal code and values, different as soon as they are."""
+"""Fingerprints: equal in every process for equal code and values, and different otherwise."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""One rung on everything gives the results of GridSearchCV; and the checks of scikit-learn pass."""
+"""One rung on all rows and folds gives GridSearchCV's results; scikit-learn's checks pass."""
 
 import re
 

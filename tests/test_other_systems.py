@@ -1,4 +1,4 @@
-"""What Windows and macOS lack or do in another way, as far as it can be taken away here."""
+"""Searches without what Windows and macOS lack or do differently, which these tests take away."""
 
 import os
 import signal

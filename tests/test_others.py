@@ -1,4 +1,4 @@
-"""Searches in the hands of other libraries: array API, skrub, skore."""
+"""Searches that other libraries use: array API, skrub, skore."""
 
 import os
 import subprocess

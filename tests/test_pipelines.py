@@ -1,4 +1,4 @@
-"""What candidates share is done once, and no score is another for it."""
+"""Steps that candidates share are run once, and no score changes."""
 
 import copy
 import errno

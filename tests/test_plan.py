@@ -1,4 +1,4 @@
-"""One plan and one answer: what is planned is what happens, in any order and number of jobs."""
+"""What is planned is what happens, with one answer in any order and for every n_jobs."""
 
 import warnings
 from collections import Counter

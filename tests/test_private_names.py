@@ -1,4 +1,4 @@
-"""Every private name of scikit-learn and joblib that is used: one that is gone is told by name."""
+"""Every private name of scikit-learn and joblib that is used exists; a missing one is named."""
 
 import ast
 import importlib

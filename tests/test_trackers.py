@@ -1,4 +1,4 @@
-"""Searches in other people's tools: what is there is true, and nothing else is."""
+"""Searches in Optuna and other trackers, which show what the search did and nothing else."""
 
 import json
 import subprocess

@@ -59,17 +59,15 @@ scores = HalvingDisplay.from_estimator(search, ax=ax)
 figure, ax = plt.subplots(figsize=(8, 3.6), layout="constrained")
 schedule = HalvingDisplay.from_estimator(search, kind="schedule", ax=ax)
 
-# %%
-# **The time.** The best score with the full resource so far, against the seconds that all fits took
-# until then. Faint dots are the scores of lower levels, whose fits come first.
+# %% **The time.** The best score on the highest level so far, against the seconds that all fits
+# took until then. Faint dots are the scores of lower levels, whose fits come first.
 
 figure, ax = plt.subplots(figsize=(8, 4.0), layout="constrained")
 time = HalvingDisplay.from_estimator(search, kind="time", ax=ax)
 
-# %%
-# **The parameters.** A panel for each, those that matter most first, with a dot for each candidate
-# on the highest level that it reached: the darker, the higher. ``from_result`` draws what a plain
-# function returned, ``from_journal`` a search that still runs.
+# %% **The parameters.** A panel for each parameter, those that matter most first, with a dot for
+# each candidate on the highest level that it reached: the darker, the higher. ``from_result`` draws
+# what a plain function returned, ``from_journal`` a search that still runs.
 
 parameters = HalvingDisplay.from_estimator(search, kind="parameters")
 

@@ -9,9 +9,9 @@ import sklearn.model_selection
 
 from skhalving import SuccessiveHalvingSearchCV
 
-# So far from one level to the next that there is only one.
+# With so large a factor the ladder has only one level.
 ONE_RUNG = {"factor": 10**12, "folds": "all"}
-# What GridSearchCV does not have; its tests compare the sets of names.
+# Columns that GridSearchCV does not have; its tests compare the sets of names.
 OUR_COLUMNS = ("level", "candidate", "bracket", "iter", "n_resources", "n_folds", "continued")
 OUR_ATTRIBUTES = (
     "schedule_",
