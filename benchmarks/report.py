@@ -90,13 +90,15 @@ def with_all_seeds(tables: Sequence[Table], of: Iterable[Runs]) -> list[Table]:
     return [t for t in tables if all(len(runs.get(t.name, [])) == N_SEEDS for runs in of)]
 
 
-def live_table(tables: Sequence[Table], runs: Mapping[str, Runs]) -> tuple[int, str]:
-    """A row for each method, on the tasks where all ran; how many these are."""
-    methods = [name for name in METHODS if name in runs and name not in SWITCHES]
-    named = with_all_seeds(tables, [runs[name] for name in methods])
-    rows = [live_row(name, named, runs[name]) for name in methods if named]
-    head = ["search", "cost", "regret", "worst task", "held out", "below own parameters"]
-    return len(named), markdown(head, rows)
+def live_table(tables: Sequence[Table], runs: Mapping[str, Runs]) -> str:
+    """A row for each method, on the tasks where it ran with every seed."""
+    rows = []
+    for name in METHODS:
+        named = with_all_seeds(tables, [runs.get(name, {})])
+        if named and name not in SWITCHES:
+            rows.append(live_row(name, named, runs[name]))
+    head = ["search", "tasks", "cost", "regret", "worst task", "held out", "below own parameters"]
+    return markdown(head, rows)
 
 
 def errors(lines: Sequence[Mapping[str, Any]]) -> str:
@@ -124,6 +126,7 @@ def live_row(method: str, tables: Sequence[Table], runs: Runs) -> list[str]:
     cost = means(tables, runs, lambda table, run: run["full_evaluations"])
     return [
         method,
+        str(len(tables)),
         f"{np.mean(cost):.1f}",
         f"{np.mean(regret):.3f} ({interval(regret, np.mean)})",
         questions.worst(regret, tables, of=np.argmax),
@@ -185,7 +188,6 @@ def page(
     groups = {name: of for name, of in groups.items() if of}
     lines = recorded()
     runs = runs_of(lines)
-    n_live, live = live_table(tables, runs)
     regret, held = questions.equal_cost(tables, n_seeds)
     return Template(PAGE.read_text()).substitute(
         quote=quote(tables, n_seeds),
@@ -202,8 +204,7 @@ def page(
         held=held,
         budget=BUDGET,
         live_seeds=N_SEEDS,
-        n_live=n_live,
-        live=live,
+        live=live_table(tables, runs),
         errors=errors(lines),
         added=added_table(tables, runs),
         family=questions.family(groups, n_seeds),

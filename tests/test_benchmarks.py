@@ -438,7 +438,7 @@ def cells_of(text, name):
 
 def test_what_is_added_is_told_where_it_was_switched(digits_table):
     """Seconds without over seconds with at the same seed, and both regrets, on the tasks where both
-    ran with all seeds; the table of all methods has every task, switched or not."""
+    ran with all seeds; the table of methods has every task of each, switched or not."""
     tables = [replace(digits_table, name=name) for name in ("one", "two", "three")]
     best, median = digits_table.quality.max(), np.median(digits_table.quality)
     lines = [
@@ -453,11 +453,14 @@ def test_what_is_added_is_told_where_it_was_switched(digits_table):
     assert stopped[:2] == ["1", f"{slower:.2f}"]
     assert stopped[4:] == ["0.000", "1.000"]
     assert len(report.added_table(tables, report.runs_of(lines[:-1])).splitlines()) == 3
-    n, text = report.live_table(tables, report.runs_of(lines))
-    assert n == 3
+    text = report.live_table(tables, report.runs_of(lines))
+    assert cells_of(text, rules.HEDGED)[0] == "3"
+    some = report.runs_of([*lines, *live_lines(rules.RANDOM, tables[:2], 1.0, best)])
+    assert cells_of(report.live_table(tables, some), rules.RANDOM)[0] == "2"
+    assert cells_of(report.live_table(tables, some), rules.HEDGED) == cells_of(text, rules.HEDGED)
     assert len(text.splitlines()) == 3
     failed = [{"method": "one", "task": "two", "seed": seed, "error": "Oh: no"} for seed in (0, 1)]
-    assert report.live_table(tables, report.runs_of([*lines, *failed])) == (n, text)
+    assert report.live_table(tables, report.runs_of([*lines, *failed])) == text
     assert report.errors([*lines, *failed]) == " `one` did not run: `Oh: no`."
 
 
