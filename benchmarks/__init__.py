@@ -2,6 +2,7 @@
 
 ``tasks`` has the data, models and spaces, ``rules`` the searches, ``tabulate`` stores scores and
 costs of many configurations once, ``replay`` runs the real race over such tables in milliseconds,
-``live`` runs searches for real, ``questions`` asks, ``report`` fills in ``page.md``. Every other
-file is a script of its own, whose figures a page of ``docs/`` or a test quotes.
+``live`` runs searches for real, ``questions`` asks, ``report`` fills in ``page.md``. ``measure``
+has every clock, and how figures are shown. Every other file is a script of its own, whose figures a
+page of ``docs/`` quotes.
 """

@@ -9,7 +9,6 @@ refit. One thread. All but Optuna's ways draw their configurations from one spac
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,11 +18,11 @@ import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
 from scipy.stats import loguniform, randint
 from sklearn.base import clone
-from sklearn.metrics import get_scorer
 from sklearn.model_selection import ParameterSampler, RandomizedSearchCV
 from sklearn.utils import shuffle
 
 from benchmarks.live import optuna_space
+from benchmarks.measure import markdown, timed
 from benchmarks.tasks import Task, diamonds, digits, flights, votes
 from skhalving import HyperbandSearchCV
 
@@ -38,27 +37,26 @@ QUIET = {"verbose": -1, "num_threads": 1, "seed": 0}
 COMMON: dict[str, Any] = {"n_estimators": TREES, "random_state": 0, "n_jobs": 1, "verbose": -1}
 
 
-REGRESSION = ("neg_root_mean_squared_error", {"objective": "regression", "metric": "rmse"})
-BINARY = ("neg_log_loss", {"objective": "binary", "metric": "binary_logloss"})
 CLASSES = {"objective": "multiclass", "num_class": 10, "metric": "multi_logloss"}
-ROWS = {"flights": 80_000}
+BINARY = {"objective": "binary", "metric": "binary_logloss"}
+REGRESSION = {"objective": "regression", "metric": "rmse"}
 
 
 class Problem:
     """A task with its rows: numbers alone, so that every way can take them."""
 
-    def __init__(self, data: Callable[[], Any], kind: type, scoring: str, lightgbm: dict[str, Any]):
-        self.name, self.scoring, self.options = data.__name__, scoring, {**lightgbm, **QUIET}
-        self.model = kind(**COMMON)
-        task = Task(self.name, data, lambda: self.model, SPACE, n_rows=ROWS.get(self.name))
+    def __init__(self, data: Any, kind: type, lightgbm: dict[str, Any], n_rows: int | None = None):
+        scoring = "neg_root_mean_squared_error" if lightgbm is REGRESSION else "neg_log_loss"
+        self.name, self.options, self.model = data.__name__, {**lightgbm, **QUIET}, kind(**COMMON)
+        task = Task(self.name, data, self.model, SPACE, n_rows=n_rows, scoring=scoring)
         X, unseen, self.y, self.y_unseen = task.load()
         self.X, self.unseen = (numbers(part, like=X) for part in (X, unseen))
-        self.common = {"scoring": scoring, "cv": task.splits(self.X, self.y), "random_state": 0}
-        self.splits = self.common["cv"]
+        self.splits, self.scorer = task.splits(self.X, self.y), task.scorer()
+        self.common = {"scoring": scoring, "cv": self.splits, "random_state": 0}
 
     def score(self, model: Any) -> float:
         """On rows that no search saw."""
-        return get_scorer(self.scoring)(model, self.unseen, self.y_unseen)
+        return self.scorer(model, self.unseen, self.y_unseen)
 
     def candidates(self, n: int = N_CANDIDATES) -> list[dict[str, Any]]:
         return list(ParameterSampler(SPACE, n, random_state=0))
@@ -72,24 +70,23 @@ class Problem:
 
 def problems() -> Iterator[Problem]:
     """One at a time."""
-    yield Problem(flights, LGBMRegressor, *REGRESSION)
-    yield Problem(diamonds, LGBMRegressor, *REGRESSION)
-    yield Problem(votes, LGBMClassifier, *BINARY)
-    yield Problem(digits, LGBMClassifier, "neg_log_loss", CLASSES)
+    yield Problem(flights, LGBMRegressor, REGRESSION, n_rows=80_000)
+    yield Problem(diamonds, LGBMRegressor, REGRESSION)
+    yield Problem(votes, LGBMClassifier, BINARY)
+    yield Problem(digits, LGBMClassifier, CLASSES)
 
 
 def numbers(frame: Any, like: Any) -> np.ndarray:
     """Categories by their numbers."""
     if not hasattr(frame, "columns"):
         return frame.astype(np.float32)
-    columns = {}
-    for name in frame:
-        column = frame[name]
+    columns = []
+    for name, column in frame.items():
         if column.dtype.kind not in "fiub":
             known = sorted(like[name].dropna().astype(str).unique())
             column = column.astype(str).map({value: i for i, value in enumerate(known)})
-        columns[name] = np.asarray(column, dtype=np.float32)
-    return np.column_stack(list(columns.values()))
+        columns.append(np.asarray(column, dtype=np.float32))
+    return np.column_stack(columns)
 
 
 # -- the ways --------------------------------------------------------------------------------------
@@ -161,14 +158,10 @@ WAYS: dict[str, Callable[[Problem], Any]] = {
 }
 
 
-def run() -> None:
-    print("| task | way | processor seconds | score on unseen rows |\n|---|---|---|---|")
-    for p in problems():
-        for name, way in WAYS.items():
-            start = time.process_time()
-            model = way(p)
-            seconds = time.process_time() - start
-            print(f"| {p.name} | {name} | {seconds:.0f} | {p.score(model):.4f} |", flush=True)
+def costs_and_scores(p: Problem) -> Iterator[list[str]]:
+    for name, way in WAYS.items():
+        seconds, model = timed(way, p)
+        yield [p.name, name, f"{seconds:.0f}", f"{p.score(model):.4f}"]
 
 
 # -- what stopping on the fold adds, and how many trees the refit should have ---------------------
@@ -183,47 +176,47 @@ def stopped(p: Problem, params: dict[str, Any], part: float) -> np.ndarray:
         watched = train[:n] if n else test
         model = clone(p.model).set_params(early_stopping_rounds=PATIENCE, **params)
         model.fit(p.X[train[n:]], p.y[train[n:]], eval_X=p.X[watched], eval_y=p.y[watched])
-        score = get_scorer(p.scoring)(model, p.X[test], p.y[test])
+        score = p.scorer(model, p.X[test], p.y[test])
         found.append((score, p.score(model), model.best_iteration_))
     return np.array(found)
 
 
-def flattery() -> None:
+def flattery(p: Problem) -> Iterator[list[str]]:
     """Relative to the loss, so that tasks can be compared."""
-    print("| task | rows | fold less unseen | fraction less unseen | fold adds | its error |")
-    print("|---|---|---|---|---|---|")
-    for p in problems():
-        more = []
-        for params in p.candidates(8):
-            fold, part = (stopped(p, params, share) for share in (0, 0.2))
-            gaps = [(way[:, 0] - way[:, 1]).mean() for way in (fold, part)]
-            more.append(np.array(gaps) / -fold[:, 1].mean())
-        by_fold, by_part = np.transpose(more)
-        adds = by_fold - by_part
-        figures = (by_fold.mean(), by_part.mean(), adds.mean())
-        cells = " | ".join(f"{figure:+.2%}" for figure in figures)
-        error = adds.std(ddof=1) / np.sqrt(len(adds))
-        print(f"| {p.name} | {len(p.y)} | {cells} | {error:.2%} |", flush=True)
+    gaps = []
+    for params in p.candidates(8):
+        fold, part = (stopped(p, params, share) for share in (0, 0.2))
+        gaps.append([(way[:, 0] - way[:, 1]).mean() / -fold[:, 1].mean() for way in (fold, part)])
+    by_fold, by_part = np.transpose(gaps)
+    adds = by_fold - by_part
+    error = adds.std(ddof=1) / np.sqrt(len(adds))
+    cells = (f"{figure.mean():+.2%}" for figure in (by_fold, by_part, adds))
+    yield [p.name, str(len(p.y)), *cells, f"{error:.2%}"]
 
 
-def refits() -> None:
+def refits(p: Problem) -> Iterator[list[str]]:
     """The unseen loss with K/(K-1) times the mean number of trees, at most as many as a fit may
     have, against that with the mean number; of 8 configurations, those that this changes."""
-    print("| task | loss, median | least | most | better in |\n|---|---|---|---|---|")
-    for p in problems():
-        more, changes = len(p.splits) / (len(p.splits) - 1), []
-        for params in p.candidates(8):
-            n = stopped(p, params, 0)[:, 2].mean()
-            few, many = round(n), min(TREES, round(more * n))
-            if few < many:
-                losses = [-p.score(p.fitted({**params, "n_estimators": k})) for k in (few, many)]
-                changes.append(losses[1] / losses[0] - 1)
-        figures = (np.median(changes), min(changes), max(changes))
-        cells = " | ".join(f"{figure:+.2%}" for figure in figures)
-        better = sum(change < 0 for change in changes)
-        print(f"| {p.name} | {cells} | {better} of {len(changes)} |", flush=True)
+    more, changes = len(p.splits) / (len(p.splits) - 1), []
+    for params in p.candidates(8):
+        n = stopped(p, params, 0)[:, 2].mean()
+        few, many = round(n), min(TREES, round(more * n))
+        if few < many:
+            losses = [-p.score(p.fitted({**params, "n_estimators": k})) for k in (few, many)]
+            changes.append(losses[1] / losses[0] - 1)
+    cells = (f"{of(changes):+.2%}" for of in (np.median, min, max))
+    better = sum(change < 0 for change in changes)
+    yield [p.name, *cells, f"{better} of {len(changes)}"]
 
+
+GAPS = ["fold less unseen", "fraction less unseen", "fold adds", "its error"]
+QUESTIONS = {
+    "": (costs_and_scores, ["task", "way", "processor seconds", "score on unseen rows"]),
+    "--flattery": (flattery, ["task", "rows", *GAPS]),
+    "--refits": (refits, ["task", "loss, median", "least", "most", "better in"]),
+}
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    {"--flattery": flattery, "--refits": refits}.get(sys.argv[-1], run)()
+    rows_of, head = QUESTIONS["".join(sys.argv[1:])]
+    print(markdown(head, [row for p in problems() for row in rows_of(p)]))

@@ -15,9 +15,10 @@ import pickle
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -44,7 +45,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 from xgboost import XGBClassifier
 
-from benchmarks.formatting import markdown, spread
+from benchmarks.measure import Parts, in_pairs, markdown, median_ms, spread, timed
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.schedule import Schedule
 from skhalving.store import Store
@@ -135,23 +136,26 @@ def run(case: Case, going_on: bool) -> dict[str, float]:
         continue_training=going_on or case.same_chain,
         random_state=0,
     )
-    spent: list[float] = []
-    lost = not going_on and case.same_chain
+    parts, lost = Parts(time.perf_counter), not going_on and case.same_chain
     forget_peak()
     with (
-        patch.object(Store, "keep", timed(Store.keep, spent)),
-        patch.object(Store, "take", timed(Store.take, spent)),
+        parts.of(Store, "keep", "models"),
+        parts.of(Store, "take", "models"),
         patch.object(Store, "take", lambda *_: (0, None)) if lost else nullcontext(),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # MLP says that it has not converged
-        start, started = time.perf_counter(), time.process_time()
-        search.fit(case.X, case.y)
-        wall, processor = time.perf_counter() - start, time.process_time() - started
+        wall, (processor, _) = timed(timed, search.fit, case.X, case.y, clock=time.perf_counter)
     assert search.all_cv_results_["continued"].any() == going_on
-    fit = search.all_cv_results_["mean_fit_time"].sum() - lost * sum(spent)
-    found = {"fit": fit, "wall": wall, "processor": processor, "models": sum(spent)}
-    return {**found, "peak": peak(), "ideal": units_continued(search.schedule_)}
+    models = parts.seconds["models"]
+    return {
+        "fit": search.all_cv_results_["mean_fit_time"].sum() - lost * models,
+        "wall": wall,
+        "processor": processor,
+        "models": models,
+        "peak": peak(),
+        "ideal": units_continued(search.schedule_),
+    }
 
 
 def units_continued(schedule: Schedule) -> float:
@@ -160,17 +164,6 @@ def units_continued(schedule: Schedule) -> float:
     done = [0, *(rung.n_resources for rung in rungs)]
     new = sum(r.n_candidates * (r.n_resources - d) for r, d in zip(rungs, done, strict=False))
     return new / sum(rung.n_candidates * rung.n_resources for rung in rungs)
-
-
-def timed(function: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
-    def wrapper(*args: Any) -> Any:
-        start = time.perf_counter()
-        try:
-            return function(*args)
-        finally:
-            spent.append(time.perf_counter() - start)
-
-    return wrapper
 
 
 def forget_peak() -> None:
@@ -185,13 +178,12 @@ def peak() -> float:
 
 
 def going_on_row(case: Case) -> list[str]:
-    runs: dict[bool, list[dict[str, float]]] = {True: [], False: []}
-    for i in range(REPEATS):
-        for going_on in (i % 2 == 0, i % 2 == 1):
-            runs[going_on].append(run(case, going_on))
-    figures = {how: {name: [r[name] for r in of] for name in of[0]} for how, of in runs.items()}
-    on, scratch = ({name: np.median(v) for name, v in of.items()} for of in figures.values())
-    ratios = {n: np.divide(figures[True][n], figures[False][n]) for n in ("fit", "processor")}
+    pairs = in_pairs(REPEATS, partial(run, case))
+    figures = [
+        {name: np.array([r[name] for r in of]) for name in of[0]} for of in zip(*pairs, strict=True)
+    ]
+    ratios = {name: figures[0][name] / figures[1][name] for name in ("fit", "processor")}
+    on, scratch = ({name: np.median(v) for name, v in of.items()} for of in figures)
     return [
         case.name,
         *(f"{of['fit']:.2f} ({of['wall']:.2f})" for of in (on, scratch)),
@@ -218,13 +210,6 @@ def models_of(megabytes: int) -> Iterator[tuple[str, Any]]:
     yield "one array", linear
 
 
-def milliseconds(function: Callable[..., Any], *args: Any) -> float:
-    spent: list[float] = []
-    for _ in range(5):
-        timed(function, spent)(*args)
-    return 1000 * float(np.median(spent))
-
-
 def returned(path: str, model_too: bool) -> Any:
     """On a worker: read a model, and hand it back or not."""
     model = joblib.load(path)
@@ -240,13 +225,13 @@ def keeping_row(kind: str, model: Any) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         store, path = Store(folder), os.path.join(folder, "joblib")
         figures = [
-            milliseconds(store.keep, Task(0, 0, 1), model),
-            milliseconds(store.take, Task(0, 0, 2)),
-            milliseconds(joblib.dump, model, path),
-            milliseconds(joblib.load, path),
+            median_ms(store.keep, Task(0, 0, 1), model),
+            median_ms(store.take, Task(0, 0, 2)),
+            median_ms(joblib.dump, model, path),
+            median_ms(joblib.load, path),
         ]
         through_pipe(path, False)
-        with_model, without = (milliseconds(through_pipe, path, too) for too in (True, False))
+        with_model, without = (median_ms(through_pipe, path, too) for too in (True, False))
         size = os.path.getsize(path) / 1e6
     return [f"{kind}, {size:.0f} MB", *(f"{ms:.1f}" for ms in (*figures, with_model - without))]
 

@@ -1,6 +1,6 @@
 """What ``import skhalving`` takes, once scikit-learn's searches are imported.
 
-    python benchmarks/imports.py ROUNDS
+    python -m benchmarks.imports ROUNDS
 
 Python's own count (``-X importtime``) in fresh processes: the least, since noise only adds, and the
 median. Python compiles a module once and keeps that, as an installer does; where the environment
@@ -16,7 +16,7 @@ import sys
 CODE = "from sklearn.model_selection import GridSearchCV; import skhalving"
 
 
-def milliseconds():
+def milliseconds() -> tuple[float, float]:
     """Of GridSearchCV, and of what comes after it."""
     command = [sys.executable, "-X", "importtime", "-c", CODE]
     env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}

@@ -1,16 +1,18 @@
 """What the journal costs: microseconds a record, and its share of a search whose fits take 50 ms.
 
-python benchmarks/journal.py
+python -m benchmarks.journal
 """
 
 import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.dummy import DummyClassifier
 
+from benchmarks.measure import in_pairs, spread, timed
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.fingerprint import stable
 from skhalving.journal import Journal, Record
@@ -29,29 +31,26 @@ X, y = np.zeros((90, 2)), np.arange(90) % 2
 
 
 class Sleeping(DummyClassifier):
-    def __init__(self, number=0):
+    def __init__(self, number: int = 0) -> None:
         super().__init__()
         self.number = number
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> Any:
         time.sleep(0.05)
         return super().fit(X, y)
 
 
-def seconds_a_record(folder, n=2000):
-    journal, times = Journal(Path(folder) / "records"), []
+def seconds_a_record(folder: Path, n: int = 2000) -> list[float]:
+    journal = Journal(folder / "records")
     journal.begin(0, {})
-    for _ in range(n):
-        start = time.perf_counter()
-        journal.write(RECORD)
-        times.append(time.perf_counter() - start)
+    times = [timed(journal.write, RECORD, clock=time.perf_counter)[0] for _ in range(n)]
     journal.close()
     return times
 
 
-def search(journal):
-    start = time.perf_counter()
-    SuccessiveHalvingSearchCV(
+def search(folder: str | None) -> float:
+    """Seconds of 80 fits."""
+    search = SuccessiveHalvingSearchCV(
         Sleeping(),
         {"number": list(range(40))},
         folds="all",
@@ -59,15 +58,15 @@ def search(journal):
         cv=2,
         refit=False,
         random_state=0,
-        journal=journal,
-    ).fit(X, y)
-    return time.perf_counter() - start
+        journal=folder and Path(tempfile.mkdtemp(dir=folder)) / "journal",
+    )
+    return timed(search.fit, X, y, clock=time.perf_counter)[0]
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
-        median, most = 1e6 * np.quantile(seconds_a_record(folder), [0.5, 0.99])
+        median, most = 1e6 * np.quantile(seconds_a_record(Path(folder)), [0.5, 0.99])
         print(f"one record, written and synced: {median:.0f} us (99 %: {most:.0f} us)")
-        ratios = [search(Path(folder) / f"{i}") / search(None) for i in range(5)]
-        print(f"80 fits of 50 ms, with a journal over without: {np.median(ratios):.3f}", end=" ")
-        print(f"({min(ratios):.3f} to {max(ratios):.3f})")
+        pairs = in_pairs(5, lambda journal: search(folder if journal else None))
+        ratios = [with_ / without for with_, without in pairs]
+        print(f"80 fits of 50 ms, with a journal over without: {spread(ratios)}")

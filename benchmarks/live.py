@@ -26,8 +26,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -77,7 +78,7 @@ class Problem:
 
     def scores(self, params: Params, folds: Any = slice(None)) -> np.ndarray:
         """On some folds, by default on all."""
-        estimator = clone(self.task.estimator()).set_params(**params)
+        estimator = clone(self.task.estimator).set_params(**params)
         cv, scoring = self.splits[folds], self.task.scoring
         return cross_val_score(estimator, self.X, self.y, cv=cv, scoring=scoring)
 
@@ -93,7 +94,7 @@ Method = Callable[[Problem], Params]
 
 
 def random_search(p: Problem) -> Params:
-    search = RandomizedSearchCV(p.task.estimator(), p.task.space, n_iter=BUDGET, **p.common)
+    search = RandomizedSearchCV(p.task.estimator, p.task.space, n_iter=BUDGET, **p.common)
     return search.fit(p.X, p.y).best_params_
 
 
@@ -108,7 +109,7 @@ def halving(
     def method(p: Problem) -> Params:
         n, resource = p.candidates(name), p.task.resource
         all_options = {**p.common, "resource": resource, "n_candidates": n, **options}
-        found = search(change(p.task.estimator()), p.task.space, **all_options).fit(p.X, p.y)
+        found = search(change(p.task.estimator), p.task.space, **all_options).fit(p.X, p.y)
         return {name: value for name, value in found.best_params_.items() if name != resource}
 
     return method
@@ -118,7 +119,7 @@ def stock_halving(p: Problem) -> Params:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    most = p.task.estimator().get_params().get(p.task.resource, "auto")
+    most = p.task.estimator.get_params().get(p.task.resource, "auto")
     options = {"min_resources": "exhaust", "max_resources": most}
     return halving(HalvingRandomSearchCV, rules.STOCK, **options)(p)
 
@@ -177,7 +178,7 @@ def optuna_search(p: Problem) -> Params:
             study.stop()
 
     options = {"n_trials": 100 * BUDGET, "callbacks": [stop], **p.common}
-    search = OptunaSearchCV(p.task.estimator(), optuna_space(p.task.space), **options)
+    search = OptunaSearchCV(p.task.estimator, optuna_space(p.task.space), **options)
     return search.fit(p.X, p.y).best_params_
 
 
@@ -191,7 +192,7 @@ def bayes_halving(p: Problem) -> Params:
     grid = {name: values(d) for name, d in p.task.space.items()}
     # It splits parts of the data itself.
     options = {**p.common, "cv": p.task.cv(), "n_iter": BUDGET}
-    return BayesHalvingSearchCV(p.task.estimator(), grid, **options).fit(p.X, p.y).best_params_
+    return BayesHalvingSearchCV(p.task.estimator, grid, **options).fit(p.X, p.y).best_params_
 
 
 def values(d: Any, n: int = 25) -> list[Any]:
@@ -201,18 +202,6 @@ def values(d: Any, n: int = 25) -> list[Any]:
     points = d.ppf((np.arange(n) + 0.5) / n).tolist()
     return sorted({int(point) for point in points}) if d.dist.name == "randint" else points
 
-
-METHODS: dict[str, Method] = {
-    rules.RANDOM: random_search,
-    rules.HEDGED: halving(HyperbandSearchCV, rules.HEDGED),
-    rules.SINGLE: halving(SuccessiveHalvingSearchCV, rules.SINGLE),
-    rules.PUBLISHED: halving(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
-    rules.STOCK: stock_halving,
-    "Optuna TPE": tpe,
-    "Optuna TPE, WilcoxonPruner": partial(tpe, prune=True),
-    "OptunaSearchCV": optuna_search,
-    "BayesHalvingSearchCV": bayes_halving,
-}
 
 # -- the default search, with one thing switched ---------------------------------------------------
 
@@ -235,41 +224,39 @@ def stopping_early(estimator: Any) -> Any:
 
 
 def is_pipeline(task: Task) -> bool:
-    return isinstance(task.estimator(), Pipeline)
+    return isinstance(task.estimator, Pipeline)
 
 
 def is_histogram_boosting(task: Task) -> bool:
     """Of the tasks' estimators, these alone can be stopped on a validation set."""
     boosters = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
-    return isinstance(last_step(task.estimator()), boosters)
-
-
-class Switch(NamedTuple):
-    """As the default search, of as many candidates, on the tasks where it makes a difference."""
-
-    method: Method
-    applies: Callable[[Task], bool]
+    return isinstance(last_step(task.estimator), boosters)
 
 
 UNSHARED, STOPPED = "nothing shared", 'early stopping on the fold, `eval_set="fold"`'
-SWITCHES = {
-    UNSHARED: Switch(halving(HyperbandSearchCV, rules.HEDGED, sharing_nothing), is_pipeline),
-    STOPPED: Switch(
-        halving(HyperbandSearchCV, rules.HEDGED, stopping_early, eval_set="fold"),
-        is_histogram_boosting,
-    ),
-}
-
+# As the default search, of as many candidates, on the tasks where the switch changes something.
+SWITCHES = {UNSHARED: is_pipeline, STOPPED: is_histogram_boosting}
 
 # -- running ---------------------------------------------------------------------------------------
 
-
-ALL = {**METHODS, **{name: switch.method for name, switch in SWITCHES.items()}}
+METHODS: dict[str, Method] = {
+    rules.RANDOM: random_search,
+    rules.HEDGED: halving(HyperbandSearchCV, rules.HEDGED),
+    rules.SINGLE: halving(SuccessiveHalvingSearchCV, rules.SINGLE),
+    rules.PUBLISHED: halving(HyperbandSearchCV, rules.PUBLISHED, schedule="published"),
+    rules.STOCK: stock_halving,
+    "Optuna TPE": tpe,
+    "Optuna TPE, WilcoxonPruner": partial(tpe, prune=True),
+    "OptunaSearchCV": optuna_search,
+    "BayesHalvingSearchCV": bayes_halving,
+    UNSHARED: halving(HyperbandSearchCV, rules.HEDGED, sharing_nothing),
+    STOPPED: halving(HyperbandSearchCV, rules.HEDGED, stopping_early, eval_set="fold"),
+}
 
 
 def methods_for(task: Task) -> list[str]:
     """All peers, and what can be switched on this task."""
-    return [*(name for name, switch in SWITCHES.items() if switch.applies(task)), *METHODS]
+    return [name for name in METHODS if name not in SWITCHES or SWITCHES[name](task)]
 
 
 def random_state(task: Task, seed: int) -> int:
@@ -295,13 +282,13 @@ def run_one(problem: Problem, method: str) -> dict[str, Any]:
     problem.candidates(method if method in rules.METHODS else rules.HEDGED)
     start = time.process_time()
     try:
-        params = ALL[method](problem)
+        params = METHODS[method](problem)
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
     cpu = time.process_time() - start
     task = problem.task
     _, X_held, _, y_held = task.load()
-    model = clone(task.estimator()).set_params(**params).fit(problem.X, problem.y)
+    model = clone(task.estimator).set_params(**params).fit(problem.X, problem.y)
     return {
         "cpu": cpu,
         "full_evaluations": BUDGET * cpu / problem.seconds,
@@ -313,36 +300,24 @@ def run_one(problem: Problem, method: str) -> dict[str, Any]:
 
 def recorded() -> list[dict[str, Any]]:
     """The lines so far."""
-    if not RECORD.exists():
-        return []
-    return [json.loads(line) for line in RECORD.read_text().splitlines()]
+    text = RECORD.read_text() if RECORD.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
 
 
 def run_what_fits(tables: list[Table], seconds: float) -> None:
     """So many CPU seconds of runs: the cheapest task first, all methods on it, all seeds."""
     start = time.process_time()
     done = {(line["task"], line["method"], line["seed"]) for line in recorded()}
-    for table in sorted(tables, key=lambda table: table.full_cost):
-        for seed in range(N_SEEDS):
-            names = [
-                name
-                for name in methods_for(TASKS[table.name])
-                if (table.name, name, seed) not in done
-            ]
-            if names and time.process_time() - start < seconds:
-                run_and_record(table, seed, names)
-
-
-def run_and_record(table: Table, seed: int, names: list[str]) -> None:
-    """One line for each method."""
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        problem = posed(table, seed)
-        for name in names:
-            line = {"task": table.name, "method": name, "seed": seed, **machine()}
-            line.update(run_one(problem, name))
-            with RECORD.open("a") as file:
-                print(json.dumps(line), file=file)
+    for table, seed in product(sorted(tables, key=lambda t: t.full_cost), range(N_SEEDS)):
+        names = methods_for(TASKS[table.name])
+        names = [name for name in names if (table.name, name, seed) not in done]
+        if names and time.process_time() - start < seconds:
+            problem = posed(table, seed)
+            for name in names:
+                line = {"task": table.name, "method": name, "seed": seed, **machine()}
+                line.update(run_one(problem, name))
+                with RECORD.open("a") as file:
+                    print(json.dumps(line), file=file)
 
 
 def machine() -> dict[str, Any]:
@@ -365,7 +340,9 @@ def installed(package: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=600.0, help="CPU seconds to spend")
-    run_what_fits(read_tables(), parser.parse_args().seconds)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_what_fits(read_tables(), parser.parse_args().seconds)
 
 
 if __name__ == "__main__":

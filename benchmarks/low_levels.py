@@ -10,16 +10,14 @@ the worker's beside the evaluation.
 import os
 import time
 import warnings
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import replace
-from unittest.mock import patch
 
 import numpy as np
 from sklearn.model_selection import ParameterSampler, _validation
 from threadpoolctl import threadpool_limits
 
-from benchmarks.formatting import markdown
+from benchmarks.measure import Parts, markdown
 from benchmarks.tabulate import evaluation
 from benchmarks.tasks import SEED, TASKS
 from skhalving import evaluate as ours
@@ -36,25 +34,6 @@ N_CONFIGURATIONS = 30
 PARTS = ("transformers", "model", "test rows", "cutting", "cloning", "all else")
 
 
-def timed(owner, name, part, running, spent):
-    """While the context is entered, CPU seconds in the function count as ``part``, and no more as
-    the part that is ``running`` when it is called."""
-    function = getattr(owner, name)
-
-    def wrapper(*args, **options):
-        start = time.process_time()
-        running.append(part)
-        try:
-            return function(*args, **options)
-        finally:
-            running.pop()
-            seconds = time.process_time() - start
-            spent[part] += seconds
-            spent[running[-1]] -= seconds
-
-    return patch.object(owner, name, wrapper)
-
-
 def parts_of(evaluate, amount, fold, configurations):
     """Milliseconds of an evaluation by part: the mean over configurations."""
     steps = [step for _, step in getattr(evaluate.estimator, "steps", [("", evaluate.estimator)])]
@@ -62,13 +41,13 @@ def parts_of(evaluate, amount, fold, configurations):
     places += [(type(steps[-1]), "fit", "model"), (_validation, "_score", "test rows")]
     places += [(_validation, "_safe_split", "cutting"), (ours, "clone", "cloning")]
     places += [(ours.Evaluate, "__call__", "all else")]
-    running, spent = ["outside"], Counter()
+    parts = Parts()
     with ExitStack() as stack:
         for place in places:
-            stack.enter_context(timed(*place, running, spent))
+            stack.enter_context(parts.of(*place))
         for i, params in enumerate(configurations):
             evaluate(Evaluation(i, fold, amount), params, {})
-    return {part: 1000 * spent[part] / len(configurations) for part in PARTS}
+    return {part: 1000 * parts.seconds[part] / len(configurations) for part in PARTS}
 
 
 def on_a_worker(evaluate, task, params):

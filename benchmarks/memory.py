@@ -1,6 +1,6 @@
 """Memory of the whole process tree while a search runs on two worker processes.
 
-    python benchmarks/memory.py [MILLIONS_OF_ROWS [COLUMNS]]
+    python -m benchmarks.memory [MILLIONS_OF_ROWS [COLUMNS]]
 
 Proportional set size (a page shared by n processes counts 1/n for each), sampled every 50 ms. It
 prints the peaks: of all processes, with and without what they had before X was made; of the parent;
@@ -13,17 +13,18 @@ fold, as with any search of scikit-learn.
 import os
 import sys
 import tempfile
-import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 
+from benchmarks.measure import markdown, peaks, timed
 from skhalving import SuccessiveHalvingSearchCV
 
 
-def tree(pid):
+def tree(pid: int) -> Iterator[int]:
     """A process and all below it."""
     yield pid
     try:
@@ -34,40 +35,22 @@ def tree(pid):
         return
 
 
-def pss(pid):
+def pss(pid: int) -> int:
     """Bytes; 0 for a process that has just gone."""
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return 0
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    except (OSError, StopIteration):
+        return 0
 
 
-class Peak:
-    """The most that the tree, and the parent in it, had while this was entered."""
-
-    tree = parent = worker = 0
-
-    def __enter__(self):
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._stop.set()
-        self._thread.join()
-
-    def _watch(self):
-        while not self._stop.wait(0.05):
-            sizes = [pss(pid) for pid in tree(os.getpid())]
-            self.tree, self.parent = max(self.tree, sum(sizes)), max(self.parent, sizes[0])
-            self.worker = max(self.worker, *sizes[1:], 0)
+def sizes() -> tuple[int, int, int]:
+    """Bytes of the tree, of the parent in it, and of the largest worker."""
+    parent, *workers = map(pss, tree(os.getpid()))
+    return parent + sum(workers), parent, max(workers, default=0)
 
 
-def search(X, y, max_resources):
+def search(X: np.ndarray, y: np.ndarray, max_resources: int) -> None:
     SuccessiveHalvingSearchCV(
         SGDClassifier(max_iter=1, tol=None, random_state=0),
         {"alpha": list(np.logspace(-6, 0, 9))},
@@ -81,7 +64,7 @@ def search(X, y, max_resources):
     ).fit(X, y)
 
 
-def arrays(shape):
+def arrays(shape: tuple[int, int]) -> Iterator[tuple[str, np.ndarray]]:
     """X by its name: a memory map of a file, and in memory."""
     rng = np.random.default_rng(0)
     for dtype in (np.float32, np.float64):
@@ -95,22 +78,20 @@ def arrays(shape):
             yield f"{X.dtype.name}, in memory", np.array(X)
 
 
-def main(millions=6.25, columns=20):
+def main(millions: float = 6.25, columns: float = 20) -> None:
     n_rows, n_columns = int(millions * 1e6), int(columns)
-    y = np.arange(n_rows) % 2
+    y, rows = np.arange(n_rows) % 2, []
     search(np.random.default_rng(0).normal(size=(2000, n_columns)), y[:2000], 2000)  # workers start
-    idle = sum(map(pss, tree(os.getpid())))
-    head = ["X", "GB", "share", "seconds", "all processes", "less idle", "parent", "larger worker"]
-    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    idle, *_ = sizes()
     for name, X in arrays((n_rows, n_columns)):
-        for share, rows in (("1 %", n_rows // 100), ("all", n_rows)):
-            start = time.perf_counter()
-            with Peak() as peak:
-                search(X, y, rows)
-            seconds = time.perf_counter() - start
-            sizes = (peak.tree, peak.tree - idle, peak.parent, peak.worker)
-            cells = " | ".join(f"{size / X.nbytes:.2f}" for size in sizes)
-            print(f"| {name} | {X.nbytes / 1e9:.2f} | {share} | {seconds:.0f} | {cells} |")
+        for share, most in (("1 %", n_rows // 100), ("all", n_rows)):
+            with peaks(sizes, every=0.05) as peak:
+                seconds, _ = timed(search, X, y, most, clock=time.perf_counter)
+            of_all, parent, worker = peak
+            of_X = (f"{size / X.nbytes:.2f}" for size in (of_all, of_all - idle, parent, worker))
+            rows.append([name, f"{X.nbytes / 1e9:.2f}", share, f"{seconds:.0f}", *of_X])
+    head = ["X", "GB", "share", "seconds", "all processes", "less idle", "parent", "larger worker"]
+    print(markdown(head, rows))
 
 
 if __name__ == "__main__":

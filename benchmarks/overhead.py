@@ -1,6 +1,6 @@
 """What a search costs beside its fits: against bare joblib, and against GridSearchCV.
 
-    python benchmarks/overhead.py
+    python -m benchmarks.overhead
 
 Candidates that cost nothing (a DummyClassifier), five folds, one rung. It counts the Python
 functions that are called for each evaluation, in one process: this number, unlike the seconds, is
@@ -9,6 +9,8 @@ the same on every machine.
 
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -17,49 +19,50 @@ from sklearn.metrics import check_scoring
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.utils.parallel import Parallel, delayed
 
+from benchmarks.measure import markdown
 from skhalving import SuccessiveHalvingSearchCV
 from skhalving.sklearn_private import _fit_and_score
 
+Grid = dict[str, list[int]]
 X = np.random.RandomState(0).normal(size=(200, 5))
 y = np.arange(200) % 2
 ESTIMATOR = DummyClassifier()
+OPTIONS = {"verbose": 0, "fit_params": None, "score_params": None, "return_times": True}
 
 
-def bare(grid):
+def bare(grid: Grid) -> None:
     """The tasks alone, as GridSearchCV makes them."""
-    options = {"verbose": 0, "fit_params": None, "score_params": None, "return_times": True}
-    splits, scorer = list(StratifiedKFold(5).split(X, y)), check_scoring(ESTIMATOR)
+    splits, options = list(StratifiedKFold(5).split(X, y)), {"scorer": check_scoring(ESTIMATOR)}
     Parallel(n_jobs=1)(
         delayed(_fit_and_score)(
             clone(ESTIMATOR),
             X,
             y,
-            scorer=scorer,
             train=train,
             test=test,
             parameters={"constant": value},
             **options,
+            **OPTIONS,
         )
         for value in grid["constant"]
         for train, test in splits
     )
 
 
-def ours(grid):
-    SuccessiveHalvingSearchCV(
-        ESTIMATOR, grid, folds="all", min_resources=len(X), n_jobs=1, refit=False
-    ).fit(X, y)
+def ours(grid: Grid) -> None:
+    options: dict[str, Any] = {"folds": "all", "min_resources": len(X), "n_jobs": 1}
+    SuccessiveHalvingSearchCV(ESTIMATOR, grid, refit=False, **options).fit(X, y)
 
 
-def stock(grid):
+def stock(grid: Grid) -> None:
     GridSearchCV(ESTIMATOR, grid, n_jobs=1, refit=False).fit(X, y)
 
 
-def calls(function, n_candidates):
+def calls(function: Callable[[Grid], None], n_candidates: int) -> int:
     """Python functions that are called while the candidates are evaluated."""
     grid, n = {"constant": list(range(n_candidates))}, 0
 
-    def count(frame, event, argument):
+    def count(frame: Any, event: str, argument: Any) -> None:
         nonlocal n
         n += event == "call"
 
@@ -73,9 +76,11 @@ def calls(function, n_candidates):
     return n
 
 
+def row(n: int) -> list[str]:
+    each = (f"{calls(function, n) / n / 5:,.0f}" for function in (bare, ours, stock))
+    return [f"{5 * n:,}", *each]
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    print("| evaluations | bare | ours | `GridSearchCV` |\n|---|---|---|---|")
-    for n in (50, 200):
-        each = (f"{calls(function, n) / n / 5:,.0f}" for function in (bare, ours, stock))
-        print(f"| {5 * n:,} | {' | '.join(each)} |")
+    print(markdown(["evaluations", "bare", "ours", "`GridSearchCV`"], map(row, (50, 200))))

@@ -15,9 +15,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks import rules
-from benchmarks.formatting import geometric_mean, interval, markdown
+from benchmarks.measure import geometric_mean, interval, markdown
 from benchmarks.replay import Table, draw, folds_in_turn, mean_of_last_two, regret_of
-from benchmarks.rules import Method
+from benchmarks.rules import METHODS, Method
 from benchmarks.tasks import KEPT, data_of
 from skhalving import schedule as plans
 
@@ -62,15 +62,11 @@ class Figures:
 
     @property
     def held_regret(self) -> float:
-        if self.table.held is None:
-            return np.nan
         return float(regret_of(self.table.held)[self.chosen].mean())
 
     @property
     def below_own(self) -> float:
         """How often the answer is worse, on held-out rows, than the estimator as it is."""
-        if self.table.held is None:
-            return np.nan
         return float((self.table.held[self.chosen] < self.table.own_held).mean())
 
 
@@ -120,10 +116,10 @@ def by_group(
 # -- 1. a whole grid -------------------------------------------------------------------------------
 
 
-def whole_grid(tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]) -> str:
+def whole_grid(tables: Sequence[Table], n_seeds: int) -> str:
     """All configurations of a table enter, in any order."""
     rows = []
-    for name, method in methods.items():
+    for name, method in METHODS.items():
         found = [figures(method, table, len(table), n_seeds) for table in tables]
         cheaper, lost = [f.cheaper for f in found], [f.deviations for f in found]
         rows.append(
@@ -149,14 +145,14 @@ def speedups(method: Method, tables: Sequence[Table], n: int | None, n_seeds: in
     return [figures(method, table, n, n_seeds).speedup for table in tables]
 
 
-def equal_quality(groups: Groups, n_seeds: int, methods: Mapping[str, Method]) -> str:
+def equal_quality(groups: Groups, n_seeds: int) -> str:
     """The speed-up over random search."""
 
     def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
         found = speedups(method, tables, None, n_seeds)
         return f"{geometric_mean(found):.2f} ({interval(found)})", worst(found, tables)
 
-    return by_group(("search", "worst task"), methods, groups, cells)
+    return by_group(("search", "worst task"), METHODS, groups, cells)
 
 
 # -- 3. equal cost ---------------------------------------------------------------------------------
@@ -170,30 +166,33 @@ def curve(method: Method, table: Table, n_seeds: int) -> list[tuple[float, float
 
 def at_cost(points: Sequence[tuple[float, float, float]], budget: float) -> tuple[float, float]:
     """Both regrets at a cost between those of two numbers of candidates; NaN below the least."""
-    cost, *regrets = np.array(points).T
-    order = np.argsort(cost)
-    if budget < cost[order[0]]:
+    cost, *regrets = np.array(sorted(points)).T
+    if budget < cost[0]:
         return np.nan, np.nan
-    at = np.log(budget), np.log(cost[order])
-    first, second = (float(np.interp(*at, regret[order])) for regret in regrets)
+    first, second = (float(np.interp(np.log(budget), np.log(cost), of)) for of in regrets)
     return first, second
 
 
-def equal_cost(
-    tables: Sequence[Table], n_seeds: int, methods: Mapping[str, Method]
-) -> tuple[str, str]:
+def regrets_at(
+    method: Method, tables: Sequence[Table], budgets: Sequence[float], n_seeds: int
+) -> np.ndarray:
+    """Tables x budgets x 2: what ``at_cost`` says of each."""
+    curves = [curve(method, table, n_seeds) for table in tables]
+    return np.array([[at_cost(points, budget) for budget in budgets] for points in curves])
+
+
+def equal_cost(tables: Sequence[Table], n_seeds: int) -> tuple[str, str]:
     """Regret at so many full evaluations; the same on held-out rows, and overtuning."""
-    seen, held = [], []
-    for name, method in methods.items():
-        curves = [curve(method, table, n_seeds) for table in tables]
-        at = np.array([[at_cost(points, b) for b in BUDGETS] for points in curves])
-        seen.append([name, *map(cell, at[:, :, 0].T)])
+    rows = []
+    for name, method in METHODS.items():
+        seen, held = np.moveaxis(regrets_at(method, tables, BUDGETS, n_seeds), -1, 0)
         below = [figures(method, table, None, n_seeds).below_own for table in tables]
         error = 1.96 * np.std(below, ddof=1) / np.sqrt(len(below))
         often = [f"{np.mean(below):.0%} ± {error:.0%}", worst(below, tables, ".0%", np.argmax)]
-        held.append([name, *map(cell, at[:, :, 1].T), *often])
+        rows.append(([name, *map(cell, seen.T)], [name, *map(cell, held.T), *often]))
     head = ["search", *(f"{budget:g}" for budget in BUDGETS)]
-    return markdown(head, seen), markdown([*head, "below its own", "worst task"], held)
+    seen_rows, held_rows = zip(*rows, strict=True)
+    return markdown(head, seen_rows), markdown([*head, "below its own", "worst task"], held_rows)
 
 
 def cell(values: np.ndarray) -> str:
@@ -214,36 +213,39 @@ def worth(values: Sequence[float]) -> float:
 def family(groups: Groups, n_seeds: int) -> str:
     """Every member on every group of tables."""
     members = {
-        str(member) + " (as it is)" * (member == rules.AS_IMPLEMENTED): member
-        for member in rules.FAMILY
+        name + " (as it is)" * (name == rules.AS_IMPLEMENTED): method
+        for name, method in rules.FAMILY.items()
     }
 
-    def cells(member: rules.Member, tables: Sequence[Table]) -> tuple[str, str]:
-        found = speedups(method_of(member), tables, None, n_seeds)
+    def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
+        found = speedups(method, tables, None, n_seeds)
         return f"{geometric_mean(found):.2f}, {min(found):.2f}", f"{worth(found):.2f}"
 
     return by_group(("candidates", "worth"), members, groups, cells)
 
 
-def leave_one_out(tables: Sequence[Table], n_seeds: int) -> dict[str, rules.Member]:
+def leave_one_out(tables: Sequence[Table], n_seeds: int) -> dict[str, str]:
     """The member that the other data sets choose, for each data set."""
     of = {
-        member: np.array(speedups(method_of(member), tables, None, n_seeds))
-        for member in rules.FAMILY
+        name: np.array(speedups(method, tables, None, n_seeds))
+        for name, method in rules.FAMILY.items()
     }
     data = np.array([data_of(table.name) for table in tables])
     return {
-        str(out): max(rules.FAMILY, key=lambda member: worth(of[member][data != out]))
-        for out in np.unique(data)
+        str(out): max(of, key=lambda name: worth(of[name][data != out])) for out in np.unique(data)
     }
 
 
 def as_chosen(tables: Sequence[Table], n_seeds: int) -> str:
     """What the others choose, how often, and what that is worth where it was not chosen."""
     chosen = leave_one_out(tables, n_seeds)
-    new = [figures(method_of(chosen[data_of(t.name)]), t, None, n_seeds).speedup for t in tables]
-    old = speedups(method_of(rules.AS_IMPLEMENTED), tables, None, n_seeds)
-    counts = Counter(map(str, chosen.values())).most_common()
+    members = [rules.FAMILY[chosen[data_of(table.name)]] for table in tables]
+    new = [
+        figures(method, table, None, n_seeds).speedup
+        for method, table in zip(members, tables, strict=True)
+    ]
+    old = speedups(rules.FAMILY[rules.AS_IMPLEMENTED], tables, None, n_seeds)
+    counts = Counter(chosen.values()).most_common()
     return (
         f"Leaving one of {len(chosen)} data sets out, the others choose "
         + ", ".join(f"{member} ({n} times)" for member, n in counts)
@@ -253,28 +255,25 @@ def as_chosen(tables: Sequence[Table], n_seeds: int) -> str:
     )
 
 
-@cache
-def method_of(member: rules.Member) -> Method:
-    return rules.by(member.plan)
-
-
-FOUR_LEVELS = rules.by(rules.on_levels(4))
+HEDGED = METHODS[rules.HEDGED]
 CHANGES: dict[str, Method] = {
-    "at least three finalists": method_of(rules.AS_IMPLEMENTED._replace(finalists=3)),
-    "candidates climb on folds in turn": rules.by(rules.on_levels(4), folds_of=folds_in_turn),
+    "at least three finalists": rules.FAMILY[rules.THREE_FINALISTS],
+    "candidates climb on folds in turn": rules.by(
+        rules.of_rule(plans.hedged), folds_of=folds_in_turn
+    ),
     "finalists by the mean of two levels": rules.by(
-        rules.on_levels(4), judge_finalists=mean_of_last_two
+        rules.of_rule(plans.hedged), judge_finalists=mean_of_last_two
     ),
     "three levels below 2,000 rows": rules.by(rules.short_on_few_rows),
-    "a level more, R/27": rules.by(rules.on_levels(5)),
+    "a level more, R/27": rules.by(rules.of_rule(plans.hedged, 5)),
 }
 
 
 def changes(groups: Groups, n_seeds: int) -> str:
-    """Ratios of speed-ups to hedged on four levels, where a change changes anything."""
+    """Ratios of speed-ups to the default, where a change changes anything."""
 
     def cells(method: Method, tables: Sequence[Table]) -> tuple[str, str]:
-        new, old = (np.array(speedups(m, tables, None, n_seeds)) for m in (method, FOUR_LEVELS))
+        new, old = (np.array(speedups(m, tables, None, n_seeds)) for m in (method, HEDGED))
         changed = (new / old)[new != old]
         if not len(changed):
             return "", ""
@@ -287,7 +286,7 @@ def changes(groups: Groups, n_seeds: int) -> str:
 def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
     """With and without a level more, where there are more than 100,000 rows: too few for the search
     to add levels by itself, so that tables of this size can be made."""
-    methods, found = (FOUR_LEVELS, CHANGES["a level more, R/27"]), []
+    methods, found = (HEDGED, CHANGES["a level more, R/27"]), []
     for table in tables:
         if table.by_rows and table.n_samples > 100_000:
             four, five = (figures(method, table, None, n_seeds).speedup for method in methods)
@@ -299,10 +298,10 @@ def many_rows(tables: Sequence[Table], n_seeds: int) -> str:
 
 
 FINALISTS: dict[str, Method] = {
-    "in proportion (as it is)": rules.by(rules.of_rule(plans.hedged)),
+    "in proportion (as it is)": HEDGED,
     "at most 3 and 5": rules.by(rules.some_finalists(3, 5)),
     "at most 2 and 3": rules.by(rules.some_finalists(2, 3)),
-    "one bracket, in proportion": rules.by(rules.of_rule(plans.hedged_bracket)),
+    "one bracket, in proportion": METHODS[rules.SINGLE],
 }
 
 

@@ -17,11 +17,10 @@ from scipy.special import comb
 from scipy.stats import rankdata
 
 from skhalving.race import Race
-from skhalving.schedule import Level, Schedule
+from skhalving.schedule import Schedule
 
 TABLES = Path(__file__).parent / "tables"
 ROLLS = 10
-FACTS = ("n_samples", "continues")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,29 +32,23 @@ class Table:
     CF: np.ndarray  # (N, L, K): seconds of fitting,
     CS: np.ndarray  # of scoring,
     CO: np.ndarray  # and of all else
+    held: np.ndarray  # (N,): scores on rows that no search sees, fitted on all others
     levels: np.ndarray  # (L,): amounts of resource, rising
-    n_samples: int = 0  # rows that a search sees; 0 where that was not written down
+    n_samples: int  # rows that a search sees
     # Whether training goes on between rungs: a fold whose candidate was on a lower rung then does
     # not pay for what was trained there. It pays again what a fit costs that trains nearly nothing
     # (binning, encoding), which is the fit on the least amount.
     continues: bool = False
-    held: np.ndarray | None = None  # (N,): scores on rows that no search sees, fitted on all others
-    # The estimator as it is: its quality, and its score on those rows.
-    own: float = np.nan
-    own_held: float = np.nan
+    own_held: float = np.nan  # the score of the estimator as it is on the rows held out
 
     @classmethod
     def read(cls, path: Path) -> Table:
+        """The first configuration that is stored is the estimator as it is."""
         with np.load(path) as stored:
-            arrays = dict(stored)
-        arrays.pop("params", None)
-        facts = {name: arrays.pop(name).item() for name in FACTS if name in arrays}
-        levels = arrays.pop("levels")
-        if "held" in arrays:  # the first configuration is the estimator as it is
-            facts["own"] = float(arrays["S"][0, -1].mean())
-            facts["own_held"] = float(arrays["held"][0])
-            arrays = {name: array[1:] for name, array in arrays.items()}
-        return cls(path.stem, **arrays, levels=levels, **facts)
+            *scores_and_costs, held = (stored[name] for name in ("S", "CF", "CS", "CO", "held"))
+            facts = [stored[name].item() for name in ("n_samples", "continues")]
+            arrays = [array[1:] for array in (*scores_and_costs, held)]
+            return cls(path.stem, *arrays, stored["levels"], *facts, float(held[0]))
 
     def __len__(self) -> int:
         return len(self.S)
@@ -131,20 +124,8 @@ class Table:
         return both.tolist()
 
     def column(self, amount: int) -> int:
-        """Where an amount stands among ``levels``, which older tables have a little off."""
-        column = int(np.argmin(np.abs(np.log(self.levels / amount))))
-        if not 0.8 < self.levels[column] / amount < 1.25:
-            raise LookupError(f"{self.name} has no amount {amount}, only {self.levels}")
-        return column
-
-    def knows(self, schedule: Schedule) -> bool:
-        """Whether it has every level and enough configurations for a schedule."""
-        try:
-            for level in schedule.levels:
-                self.column(level.n_resources)
-        except LookupError:
-            return False
-        return len(self) >= schedule.n_candidates
+        """Where an amount stands among ``levels``."""
+        return self.levels.tolist().index(amount)
 
 
 def regret_of(values: np.ndarray) -> np.ndarray:
@@ -254,11 +235,3 @@ def early_stopping(table: Table, candidates: np.ndarray, forgiving: bool) -> Fou
                 best = row
                 bar = table.S[best, -1].min() if forgiving else table.quality[best]
     return Found(best if best >= 0 else int(candidates[0]), bill.total)
-
-
-def levels_of(table: Table, n_levels: int, n_folds: Sequence[int], factor: int = 3) -> list[Level]:
-    """A ladder of ``n_levels``: amounts on ``n_folds[0]`` folds, then folds at full resource."""
-    top = int(table.levels[-1])
-    n_amounts = n_levels - len(n_folds)
-    low = [Level(top // factor**s, n_folds[0]) for s in range(n_amounts, 0, -1)]
-    return [*low, *(Level(top, n) for n in n_folds)]

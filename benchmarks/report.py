@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -11,51 +11,40 @@ from typing import Any
 import numpy as np
 
 from benchmarks import questions, rules
-from benchmarks.formatting import geometric_mean, interval, markdown
-from benchmarks.live import BUDGET, METHODS, N_SEEDS, machine, recorded
-from benchmarks.questions import figures, kept, open_to_choice
+from benchmarks.live import BUDGET, METHODS, N_SEEDS, STOPPED, SWITCHES, UNSHARED, machine, recorded
+from benchmarks.measure import geometric_mean, interval, markdown
+from benchmarks.questions import HEDGED, figures, kept, open_to_choice
 from benchmarks.replay import Table
 from benchmarks.tasks import KEPT, TASKS, Task
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = Path(__file__).parent / "page.md"
 
-LIVE = """\
-### The same live, against other packages
-
-{budget} full evaluations of processor time for everyone, {seeds} seeds, on the {n} cheapest tasks.
-*Regret* as above, *held out* the same on rows that no search saw; the search's own answers may be
-better than the best of the table, which is a regret below 0.
-"""
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # of a method, by task
 
 
 def quote(tables: Sequence[Table], n_seeds: int) -> str:
     """The line that a stranger can quote."""
-    found = [figures(rules.METHODS[rules.HEDGED], t, len(t), n_seeds) for t in tables]
+    found = [figures(HEDGED, table, len(table), n_seeds) for table in tables]
     cheaper, loss = geometric_mean(f.cheaper for f in found), np.mean([f.deviations for f in found])
     rank = np.exp(np.mean([f.log_rank for f in found]))
-    at = {
-        name: np.mean(
-            [
-                questions.at_cost(questions.curve(rules.METHODS[name], t, n_seeds), BUDGET)[0]
-                for t in tables
-            ]
-        )
-        for name in (rules.HEDGED, rules.RANDOM)
-    }
+    ours, random = (
+        questions.regrets_at(method, tables, [BUDGET], n_seeds)[..., 0].mean()
+        for method in (HEDGED, rules.METHODS[rules.RANDOM])
+    )
     return (
         f"**On {len(tables)} tasks with five folds and {span(tables)} configurations each, "
         f"`HyperbandSearchCV()` costs 1/{cheaper:.1f} of `GridSearchCV` and answers at rank "
         f"{rank:.1f}, {loss:.2f} standard deviations of the best's folds below the best; for the "
-        f"price of {BUDGET} full evaluations its regret is {at[rules.HEDGED]:.3f} where that of "
-        f"`RandomizedSearchCV` is {at[rules.RANDOM]:.3f}.**"
+        f"price of {BUDGET} full evaluations its regret is {ours:.3f} where that of "
+        f"`RandomizedSearchCV` is {random:.3f}.**"
     )
 
 
 def where_not(tables: Sequence[Table], n_seeds: int) -> str:
     """Where the default search is no better than random search."""
-    found = {t.name: figures(rules.METHODS[rules.HEDGED], t, None, n_seeds).speedup for t in tables}
-    below = [f"{name} ({value:.2f})" for name, value in found.items() if value < 1]
+    found = questions.speedups(HEDGED, tables, None, n_seeds)
+    below = [f"{t.name} ({value:.2f})" for t, value in zip(tables, found, strict=True) if value < 1]
     return "`HyperbandSearchCV()` loses on " + (", ".join(below) or "none of them") + "."
 
 
@@ -66,7 +55,7 @@ def span(tables: Sequence[Table]) -> str:
 
 
 def describe(task: Task, table: Table) -> list[str]:
-    estimator = task.estimator()
+    estimator = task.estimator
     name = type(getattr(estimator, "steps", [(0, estimator)])[-1][1]).__name__
     scoring = task.scoring or ("accuracy" if task.is_classification else "R²")
     return [
@@ -87,45 +76,102 @@ def tasks_table(tables: Sequence[Table]) -> str:
     return markdown(head, [describe(TASKS[table.name], table) for table in tables])
 
 
-def live_table(tables: Sequence[Table], lines: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A row for each method, on the tasks where all ran; the errors of those that did not."""
-    runs: dict[str, dict[str, list[Mapping[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-    for line in lines:
+def runs_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Runs]:
+    """What each method found on each task, one run for each seed in order."""
+    runs: dict[str, dict[str, list[Mapping[str, Any]]]] = {}
+    for line in sorted(lines, key=itemgetter("seed")):
         if "error" not in line:
-            runs[line["method"]][line["task"]].append(line)
-    named = [t for t in tables if all(len(of[t.name]) == N_SEEDS for of in runs.values())]
-    errors = sorted({(line["method"], line["error"]) for line in lines if "error" in line})
-    failed = [f"`{method}` did not run: `{error}`." for method, error in errors]
-    if not runs or not named:
-        return failed
-    rows = [live_row(method, named, runs[method]) for method in METHODS if method in runs]
-    head = ["search", "cost", "regret", "worst task", "held out", "below own parameters"]
-    text = LIVE.format(budget=BUDGET, seeds=N_SEEDS, n=len(named))
-    return [text.strip("\n"), markdown(head, rows), *failed]
+            runs.setdefault(line["method"], {}).setdefault(line["task"], []).append(line)
+    return runs
 
 
-def live_row(
-    method: str, tables: Sequence[Table], runs: Mapping[str, Sequence[Mapping[str, Any]]]
-) -> list[str]:
+def with_all_seeds(tables: Sequence[Table], of: Iterable[Runs]) -> list[Table]:
+    """The tasks on which all of some methods ran with every seed."""
+    return [t for t in tables if all(len(runs.get(t.name, [])) == N_SEEDS for runs in of)]
+
+
+def live_table(tables: Sequence[Table], runs: Mapping[str, Runs]) -> str:
+    """A row for each method, on the tasks where it ran with every seed."""
+    rows = []
+    for name in METHODS:
+        named = with_all_seeds(tables, [runs.get(name, {})])
+        if named and name not in SWITCHES:
+            rows.append(live_row(name, named, runs[name]))
+    head = ["search", "tasks", "cost", "regret", "worst task", "held out", "below own parameters"]
+    return markdown(head, rows)
+
+
+def errors(lines: Sequence[Mapping[str, Any]]) -> str:
+    """What did not run, and why."""
+    failed = sorted({(line["method"], line["error"]) for line in lines if "error" in line})
+    return "".join(f" `{method}` did not run: `{error}`." for method, error in failed)
+
+
+def means(
+    tables: Sequence[Table], runs: Runs, of: Callable[[Table, Mapping[str, Any]], float]
+) -> list[float]:
+    """For each task, over its seeds."""
+    return [float(np.mean([of(table, run) for run in runs[table.name]])) for table in tables]
+
+
+def live_regrets(tables: Sequence[Table], runs: Runs) -> list[float]:
+    return means(tables, runs, lambda table, run: live_regret(table.quality, run["quality"]))
+
+
+def live_row(method: str, tables: Sequence[Table], runs: Runs) -> list[str]:
     """A method, over all tasks and seeds."""
-
-    def means(of: Callable[[Table, Mapping[str, Any]], float]) -> list[float]:
-        return [float(np.mean([of(table, run) for run in runs[table.name]])) for table in tables]
-
-    regret = means(lambda table, run: live_regret(table.quality, run["quality"]))
+    regret = live_regrets(tables, runs)
+    held = means(tables, runs, lambda table, run: live_regret(table.held, run["held"]))
+    below = means(tables, runs, lambda table, run: run["held"] < table.own_held)
+    cost = means(tables, runs, lambda table, run: run["full_evaluations"])
     return [
         method,
-        f"{np.mean(means(lambda table, run: run['full_evaluations'])):.1f}",
+        str(len(tables)),
+        f"{np.mean(cost):.1f}",
         f"{np.mean(regret):.3f} ({interval(regret, np.mean)})",
         questions.worst(regret, tables, of=np.argmax),
-        f"{np.mean(means(lambda table, run: live_regret(table.held, run['held']))):.3f}",
-        f"{np.mean(means(lambda table, run: run['held'] < table.own_held)):.0%}",
+        f"{np.mean(held):.3f}",
+        f"{np.mean(below):.0%}",
     ]
 
 
 def live_regret(known: np.ndarray, value: float) -> float:
     """As in the tables, where a value is not one of them."""
     return float((known.max() - value) / (known.max() - np.median(known)))
+
+
+# What is added to a search: the runs without it, and those with it.
+ADDED = {
+    "sharing the steps of a pipeline": (UNSHARED, rules.HEDGED),
+    "early stopping on the fold": (rules.HEDGED, STOPPED),
+}
+
+
+def added_table(tables: Sequence[Table], runs: Mapping[str, Runs]) -> str:
+    """What sharing and early stopping add, on the tasks where they can be switched."""
+    rows = []
+    for name, (without, added) in ADDED.items():
+        both = runs.get(without, {}), runs.get(added, {})
+        if named := with_all_seeds(tables, both):
+            rows.append([name, *added_cells(named, *both)])
+    head = ["added", "tasks", "times cheaper", "95 %", "worst task", "regret without", "with"]
+    return markdown(head, rows)
+
+
+def seconds(runs: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    return np.array([run["cpu"] for run in runs])
+
+
+def added_cells(tables: Sequence[Table], without: Runs, added: Runs) -> list[str]:
+    """Processor time without over that with: on each task the median over seeds."""
+    cheaper = [float(np.median(seconds(without[t.name]) / seconds(added[t.name]))) for t in tables]
+    return [
+        str(len(tables)),
+        f"{geometric_mean(cheaper):.2f}",
+        interval(cheaper),
+        questions.worst(cheaper, tables),
+        *(f"{np.mean(live_regrets(tables, runs)):.3f}" for runs in (without, added)),
+    ]
 
 
 def page(
@@ -140,7 +186,9 @@ def page(
         f"{len(older)} older, 3 folds": older,
     }
     groups = {name: of for name, of in groups.items() if of}
-    regret, held = questions.equal_cost(tables, n_seeds, rules.METHODS)
+    lines = recorded()
+    runs = runs_of(lines)
+    regret, held = questions.equal_cost(tables, n_seeds)
     return Template(PAGE.read_text()).substitute(
         quote=quote(tables, n_seeds),
         n_seeds=n_seeds,
@@ -149,12 +197,16 @@ def page(
         n_kept=len(confirm),
         kept=", ".join(KEPT),
         n_older=len(older),
-        whole_grid=questions.whole_grid(tables, n_seeds, rules.METHODS),
-        equal_quality=questions.equal_quality(groups, n_seeds, rules.METHODS),
+        whole_grid=questions.whole_grid(tables, n_seeds),
+        equal_quality=questions.equal_quality(groups, n_seeds),
         where_not=where_not([*tables, *older], n_seeds),
         regret=regret,
         held=held,
-        live="\n\n".join(live_table(tables, recorded())),
+        budget=BUDGET,
+        live_seeds=N_SEEDS,
+        live=live_table(tables, runs),
+        errors=errors(lines),
+        added=added_table(tables, runs),
         family=questions.family(groups, n_seeds),
         as_chosen=questions.as_chosen(choice, n_seeds),
         changes=questions.changes(groups, n_seeds),
@@ -177,38 +229,34 @@ SHOWN = {
 }
 
 
-def draw_costs(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+def draw_costs(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
     """Regret against cost."""
     budgets = np.geomspace(2.5, 40, 40)
     for name, colour in SHOWN.items():
-        curves = [questions.curve(rules.METHODS[name], t, n_seeds) for t in tables]
-        at = [[questions.at_cost(points, b)[0] for points in curves] for b in budgets]
-        ax.plot(budgets, np.mean(at, axis=1), color=colour, label=name)
+        regrets = questions.regrets_at(rules.METHODS[name], tables, budgets, n_seeds)
+        ax.plot(budgets, regrets[..., 0].mean(axis=0), color=colour, label=name)
     ax.set(xscale="log", yscale="log", xlabel="cost, in full evaluations")
     ax.set_ylabel("regret (median configuration: 1)")
-    label(figure, ax.xaxis, [2.5, 5, 10, 20, 40])
-    label(figure, ax.yaxis, [0.05, 0.1, 0.2, 0.5, 1, 2])
+    label(ax.xaxis, [2.5, 5, 10, 20, 40])
+    label(ax.yaxis, [0.05, 0.1, 0.2, 0.5, 1, 2])
 
 
-def draw_speedups(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+def draw_speedups(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
     """A row for each task, the best for the default search on top."""
-
-    def speedup(name: str, table: Table) -> float:
-        return figures(rules.METHODS[name], table, None, n_seeds).speedup
-
-    order = sorted(tables, key=lambda table: speedup(rules.HEDGED, table))
+    order = np.argsort(questions.speedups(HEDGED, tables, None, n_seeds))
     for name, colour in SHOWN.items():
-        values = [speedup(name, table) for table in order]
-        ax.plot(values, range(len(order)), "o", color=colour, label=name, alpha=0.8)
+        values = np.array(questions.speedups(rules.METHODS[name], tables, None, n_seeds))
+        ax.plot(values[order], range(len(order)), "o", color=colour, label=name, alpha=0.8)
     ax.axvline(1, color="0.4", lw=1)
     ax.set(xscale="log", xlabel="times random search, at equal quality")
-    label(figure, ax.xaxis, [0.06, 0.12, 0.25, 0.5, 1, 2, 4, 8, 16])
-    ax.set_yticks(range(len(order)), [table.name for table in order])
+    label(ax.xaxis, [0.06, 0.12, 0.25, 0.5, 1, 2, 4, 8, 16])
+    ax.set_yticks(range(len(order)), [tables[i].name for i in order])
     ax.grid(axis="y", color="0.9")
     ax.set_axisbelow(True)
+    ax.figure.set_figheight(0.28 * len(tables) + 1.6)
 
 
-def draw_grid(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> None:
+def draw_grid(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
     """A point for each task: what a whole grid costs less, and what is lost."""
     for name, colour in SHOWN.items():
         found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
@@ -216,8 +264,15 @@ def draw_grid(tables: Sequence[Table], n_seeds: int, figure: Any, ax: Any) -> No
         ax.plot([f.cheaper for f in found], lost, "o", color=colour, label=name, alpha=0.8)
     ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
     ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
-    label(figure, ax.xaxis, [1, 2, 4, 8, 16])
-    label(figure, ax.yaxis, [0.01, 0.03, 0.1, 0.3, 1])
+    label(ax.xaxis, [1, 2, 4, 8, 16])
+    label(ax.yaxis, [0.01, 0.03, 0.1, 0.3, 1])
+
+
+def label(axis: Any, ticks: Sequence[float]) -> None:
+    """Plain numbers on a logarithmic axis."""
+    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    axis.set_tick_params(which="minor", length=0)
+    axis.set_minor_formatter(lambda *_: "")
 
 
 PICTURES = {
@@ -227,30 +282,15 @@ PICTURES = {
 }
 
 
-def draw(tables: Sequence[Table], n_seeds: int, folder: Path) -> None:
-    """The three pictures of the page."""
-    from matplotlib.figure import Figure
-
-    for name, picture in PICTURES.items():
-        height = 0.28 * len(tables) + 1.6 if picture is draw_speedups else 4.5
-        figure = Figure(figsize=(8, height), layout="constrained")
-        picture(tables, n_seeds, figure, figure.subplots())
-        figure.savefig(folder / name, dpi=150)
-
-
-def label(figure: Any, axis: Any, ticks: Sequence[float]) -> None:
-    """Plain numbers on a logarithmic axis, and one legend above."""
-    axis.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    axis.set_tick_params(which="minor", length=0)
-    axis.set_minor_formatter(lambda *_: "")
-    for legend in figure.legends:
-        legend.remove()
-    figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
-
-
 def write(
     tables: Sequence[Table], older: Sequence[Table], aside: Sequence[Table], n_seeds: int
 ) -> None:
-    """The page and its pictures."""
-    draw(tables, n_seeds, DOCS)
+    """The page and its three pictures."""
+    from matplotlib.figure import Figure
+
+    for name, draw in PICTURES.items():
+        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        draw(tables, n_seeds, figure.subplots())
+        figure.legend(loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+        figure.savefig(DOCS / name, dpi=150)
     (DOCS / "benchmarks.md").write_text(page(tables, older, aside, n_seeds))

@@ -13,33 +13,31 @@ read on Linux alone.
 import os
 import pkgutil
 import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 from joblib import Memory
-from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits, load_sample_images
 from sklearn.decomposition import PCA
 from sklearn.feature_extraction.image import extract_patches_2d
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, mutual_info_classif
-from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from benchmarks.formatting import markdown, spread
+from benchmarks.measure import in_pairs, markdown, peaks, spread, timed
+from benchmarks.tasks import ENCODED
 from skhalving import HyperbandSearchCV
 
 REPEATS = 3
@@ -90,16 +88,6 @@ def table() -> tuple[Any, np.ndarray]:
     return X, y
 
 
-def columns() -> ColumnTransformer:
-    numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
-    return ColumnTransformer(
-        [
-            ("numbers", numbers, [f"n{i}" for i in range(10)]),
-            ("categories", OneHotEncoder(handle_unknown="ignore"), [f"c{i}" for i in range(6)]),
-        ]
-    )
-
-
 class Case(NamedTuple):
     """A search over one parameter, and the steps of its pipeline."""
 
@@ -129,8 +117,8 @@ tree = DecisionTreeClassifier(random_state=0)
 CASES = [
     Case("TF-IDF, SGD", docstrings, [words, sgd], "last__alpha", np.logspace(-6, -2, 49)),
     Case("letters, LinearSVC", docstrings, [letters, LinearSVC()], "last__C", PENALTIES[:27]),
-    Case("columns, logistic regression", table, [columns(), logistic], "last__C", PENALTIES),
-    Case("columns, MLP", table, [columns(), mlp], "last__alpha", PENALTIES),
+    Case("columns, logistic regression", table, [ENCODED, logistic], "last__C", PENALTIES),
+    Case("columns, MLP", table, [ENCODED, mlp], "last__alpha", PENALTIES),
     Case("PCA(0.95), neighbours", patches, [PCA(0.95), knn], *NEIGHBOURS),
     Case("PCA(30), neighbours", patches, [PCA(30, random_state=0), knn], *NEIGHBOURS),
     Case("mutual information, neighbours", digits, [informative, knn], *NEIGHBOURS),
@@ -152,53 +140,24 @@ def search(case: Case, share: bool, n_jobs: int) -> HyperbandSearchCV:
     return HyperbandSearchCV(case.estimator(share), space, **options)
 
 
-def processor_seconds() -> float:
-    """Of this process and its children, which are alive."""
-    total = time.process_time()
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(") ")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid():
-            total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
-
-
 def seconds(case: Case, share: bool, n_jobs: int) -> tuple[float, HyperbandSearchCV]:
-    before = processor_seconds()
-    fitted = search(case, share, n_jobs).fit(*case.data())
-    return processor_seconds() - before, fitted
+    return timed(search(case, share, n_jobs).fit, *case.data())
 
 
 def bytes_in(folder: str) -> int:
     total = 0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):  # it has just been renamed or removed
-                total += os.path.getsize(os.path.join(parent, name))
+    for path in Path(folder).rglob("*"):
+        with suppress(OSError):  # it has just been renamed or removed
+            total += path.stat().st_size if path.is_file() else 0
     return total
 
 
-@contextmanager
-def folder_peak() -> Iterator[list[int]]:
-    """The most bytes that files of searches take."""
-    done, most = Event(), [0]
-
-    def watch(folder: str) -> None:
-        while not done.wait(0.01):
-            most[0] = max(most[0], bytes_in(folder))
-
-    with tempfile.TemporaryDirectory() as folder:
-        before, tempfile.tempdir = tempfile.tempdir, folder
-        watcher = Thread(target=watch, args=(folder,))
-        watcher.start()
-        try:
-            yield most
-        finally:
-            done.set()
-            watcher.join()
-            tempfile.tempdir = before
+def folder_peak(case: Case, n_jobs: int) -> float:
+    """The most bytes that the files of a search take."""
+    with tempfile.TemporaryDirectory() as folder, patch.object(tempfile, "tempdir", folder):
+        with peaks(lambda: [bytes_in(folder)], every=0.01) as peak:
+            seconds(case, True, n_jobs)
+        return peak[0]
 
 
 def at_best(case: Case) -> float:
@@ -208,34 +167,26 @@ def at_best(case: Case) -> float:
     X, y = case.data()
     model, n = case.estimator(share=False), len(y) * 2 // 3
     rows = X.iloc if hasattr(X, "iloc") else X
-    spent = [time.process_time()]
-    train, test = model[0].fit_transform(rows[:n], y[:n]), model[0].transform(rows[n:])
-    spent.append(time.process_time())
-    model[-1].fit(train, y[:n]).predict(test)
-    spent.append(time.process_time())
-    return (spent[2] - spent[0]) / (spent[2] - spent[1])
+    shared, (train, test) = timed(
+        lambda: (model[0].fit_transform(rows[:n], y[:n]), model[0].transform(rows[n:]))
+    )
+    last, _ = timed(lambda: model[-1].fit(train, y[:n]).predict(test))
+    return (shared + last) / last
 
 
 def row(case: Case, n_jobs: int) -> list[str]:
-    pairs = []
-    for i in range(REPEATS):
-        runs = {
-            share: seconds(case, share, n_jobs) for share in ((True, False), (False, True))[i % 2]
-        }
-        tables = [runs[share][1].cv_results_["mean_test_score"] for share in (True, False)]
-        np.testing.assert_array_equal(*tables)
-        pairs.append((runs[True][0], runs[False][0]))
-    with folder_peak() as most:
-        seconds(case, True, n_jobs)
-    with_, without = np.median(pairs, axis=0)
+    pairs = in_pairs(REPEATS, lambda share: seconds(case, share, n_jobs))
+    for searches in pairs:
+        shared, unshared = (found.cv_results_["mean_test_score"] for _, found in searches)
+        np.testing.assert_array_equal(shared, unshared)
+    spent = np.array([[seconds for seconds, _ in searches] for searches in pairs])
     return [
         case.name,
         str(n_jobs),
-        f"{with_:.2f}",
-        f"{without:.2f}",
-        spread([without / with_ for with_, without in pairs]),
+        *(f"{median:.2f}" for median in np.median(spent, axis=0)),
+        spread(spent[:, 1] / spent[:, 0]),
         f"{at_best(case):.1f}",
-        f"{most[0] / 1e6:.1f}",
+        f"{folder_peak(case, n_jobs) / 1e6:.1f}",
     ]
 
 

@@ -27,6 +27,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks.replay import TABLES
 from benchmarks.tasks import ASIDE, SEED, TASKS, Task
 from skhalving.evaluate import Evaluate
+from skhalving.families import find
+from skhalving.pipelines import owner
 from skhalving.resource import resource_of
 from skhalving.schedule import Level, ladder
 from skhalving.store import Store
@@ -39,7 +41,7 @@ DEPTH = 4  # levels, the highest included
 
 def evaluation(task: Task, X: Any, y: np.ndarray) -> tuple[Evaluate, list[int], list[int]]:
     """What a search would run on this task, the folds in order, and the amounts to run it with."""
-    splits, estimator = task.splits(X, y), task.estimator()
+    splits, estimator = task.splits(X, y), task.estimator
     # The order of folds in a search: larger training sets first.
     folds = sorted(range(len(splits)), key=lambda k: (-len(splits[k][0]), k))
     labels = np.asarray(y) if task.is_classification else None
@@ -104,8 +106,15 @@ def tabulate(task: Task, n_configurations: int, seconds: float) -> dict[str, np.
         "params": np.array(texts),
         "levels": np.array(amounts),
         "n_samples": np.array(len(y)),
-        "continues": np.array(task.continues),
+        "continues": np.array(continues(task)),
     }
+
+
+def continues(task: Task) -> bool:
+    """Whether ``continue_training="auto"`` goes on with a model from level to level."""
+    _, model = owner(task.estimator, task.resource)
+    family = find(model, task.resource.rpartition("__")[2])
+    return family is not None and family.exact(model)
 
 
 def two_digits(seconds: np.ndarray) -> np.ndarray:
@@ -117,7 +126,7 @@ def two_digits(seconds: np.ndarray) -> np.ndarray:
 def score_held_out(task: Task, params: dict[str, Any], X: Any, y: Any, *held: Any) -> float:
     """What a refitted answer is worth on rows that no search saw; NaN if it cannot be fitted."""
     try:
-        return float(task.scorer()(clone(task.estimator()).set_params(**params).fit(X, y), *held))
+        return float(task.scorer()(clone(task.estimator).set_params(**params).fit(X, y), *held))
     except ValueError:
         return float("nan")
 

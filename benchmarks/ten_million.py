@@ -6,31 +6,23 @@ The default ``HyperbandSearchCV`` over an ``SGDClassifier`` that goes once over 
 float32, refit included. "s" is processor time; there is one process.
 """
 
-import time
-
 import numpy as np
 from scipy.stats import loguniform
 from sklearn.linear_model import SGDClassifier
 
+from benchmarks.measure import timed
 from skhalving import HyperbandSearchCV
 
 N_ROWS = 10_000_000
 SPACE = {"alpha": loguniform(1e-7, 1), "penalty": ["l1", "l2", "elasticnet"]}
 
-
-def main() -> None:
+if __name__ == "__main__":
     rng = np.random.default_rng(0)
     X = rng.standard_normal((N_ROWS, 5), dtype=np.float32)
     noise = 2 * rng.standard_normal(N_ROWS, dtype=np.float32)
     y = (X @ rng.standard_normal(5, dtype=np.float32) + noise > 0).astype(np.int8)
     model = SGDClassifier(max_iter=1, tol=None, random_state=0)
-    start = time.process_time()
-    search = HyperbandSearchCV(model, SPACE, random_state=0).fit(X, y)
-    print(f"search: {time.process_time() - start:.0f} s, score {search.best_score_:.4f}")
-    start = time.process_time()
-    model.set_params(**search.best_params_).fit(X, y)
-    print(f"one fit on all rows: {time.process_time() - start:.2f} s")
-
-
-if __name__ == "__main__":
-    main()
+    seconds, search = timed(HyperbandSearchCV(model, SPACE, random_state=0).fit, X, y)
+    print(f"search: {seconds:.0f} s, score {search.best_score_:.4f}")
+    seconds, _ = timed(model.set_params(**search.best_params_).fit, X, y)
+    print(f"one fit on all rows: {seconds:.2f} s")

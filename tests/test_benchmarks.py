@@ -1,28 +1,32 @@
 """Replay must be the search itself, only without the fitting."""
 
 import importlib
+import json
 import pkgutil
+import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV
 from skhalving import schedule as plans
-from skhalving.families import find
-from skhalving.pipelines import owner
 
 # The benchmarks are not installed. Their folder comes last on the path, so that the package under
 # test stays the installed one.
 sys.path.append(str(Path(__file__).parents[1]))
 
 import benchmarks
-from benchmarks import live, questions, report, rules, tabulate
+from benchmarks import live, measure, questions, report, rules, tabulate
 from benchmarks.questions import figures
 from benchmarks.replay import (
     TABLES,
@@ -44,7 +48,7 @@ def random_table(n=60, n_folds=3, seed=0, **facts):
     scores = rng.normal(size=(n, 1, 1)) + 0.5 * rng.normal(size=(n, len(LEVELS), n_folds))
     seconds = np.broadcast_to(LEVELS[:, None], scores.shape) * rng.uniform(1, 2, (n, 1, 1))
     parts = (scores, seconds, 0.1 * seconds, np.zeros_like(seconds))
-    return Table("random", *parts, LEVELS, held=scores[:, -1].mean(axis=1), **facts)
+    return Table("random", *parts, scores[:, -1].mean(axis=1), LEVELS, n_samples=27, **facts)
 
 
 class LookUp(BaseEstimator):
@@ -121,7 +125,8 @@ def test_a_perfect_first_rung_is_worth_what_it_saves():
     """27 configurations for the price of four, if a third of the cost tells all."""
     quality = np.random.default_rng(0).normal(size=(100, 1, 1)) + np.zeros((1, len(LEVELS), 3))
     seconds = np.zeros_like(quality) + LEVELS[:, None]
-    table = Table("perfect", quality, seconds, 0 * seconds, 0 * seconds, LEVELS)
+    costs, held = (seconds, 0 * seconds, 0 * seconds), quality[:, 0, 0]
+    table = Table("perfect", quality, *costs, held, LEVELS, n_samples=27)
     found = figures(rules.METHODS[rules.STOCK], table, 27, 100)
     assert found.cost == pytest.approx(4.0)  # 27/27 + 9/9 + 3/3 + 1
     assert found.speedup == pytest.approx(27 / 4, rel=0.15)
@@ -142,12 +147,14 @@ def test_continuing_pays_only_for_what_is_new():
     assert max(costs) == pytest.approx(min(costs))
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=list(TASKS))
-def test_tasks_continue_where_a_search_does(task):
-    """What the tables say of going on is what ``continue_training="auto"`` does."""
-    _, model = owner(task.estimator(), task.resource)
-    family = find(model, task.resource.split("__")[-1])
-    assert task.continues == (family is not None and family.exact(model))
+@pytest.mark.parametrize("path", sorted(TABLES.glob("*.npz")), ids=lambda path: path.stem)
+def test_tables_continue_where_a_search_does(path):
+    """What the tables say of going on is what ``continue_training="auto"`` does: with trees, not
+    with epochs by ``partial_fit``."""
+    task, trees = TASKS[path.stem], ("n_estimators", "boost__max_iter")
+    boosting = isinstance(task.estimator, HistGradientBoostingRegressor)
+    by_trees = task.resource in trees or (boosting and task.resource == "max_iter")
+    assert tabulate.continues(task) == Table.read(path).continues == by_trees
 
 
 def test_a_failed_configuration_is_never_the_answer():
@@ -199,8 +206,29 @@ def test_the_family_has_the_schedule_that_runs():
     """The member that is marked as implemented is the package's hedged rule, by default."""
     table = random_table()
     ours = rules.of_rule(plans.hedged)(table, None)
-    assert str(rules.AS_IMPLEMENTED.plan(table, None)) == str(ours)
-    assert len({str(member) for member in rules.FAMILY}) == len(rules.FAMILY)
+    assert str(rules.counted(rules.AS_IMPLEMENTED)(table, None)) == str(ours)
+    assert {rules.AS_IMPLEMENTED, rules.THREE_FINALISTS} <= set(rules.FAMILY)
+
+
+def test_the_family_keeps_what_its_members_say():
+    """Each member keeps a half or a third at each cut, or its finalists, and its second bracket
+    enters a level higher."""
+    table = random_table()
+    for name in rules.FAMILY:
+        schedule = rules.counted(name)(table, None)
+        for s, bracket in enumerate(schedule):
+            assert len(bracket.rungs) == 4 - s
+            counts = [rung.n_candidates for rung in bracket.rungs]
+            finalists = counts[-1]
+            for share in (2, 3):
+                kept = [counts[0]]
+                for level in range(s + 1, 4):
+                    cut = share if level == 1 else 3
+                    kept.append(max(finalists, -(-kept[-1] // cut)))
+                if kept == counts:
+                    break
+            else:
+                raise AssertionError(name)
 
 
 def test_regret_at_a_cost_lies_between_its_neighbours():
@@ -218,11 +246,12 @@ def test_stored_tables_are_read_and_small(path):
     assert path.stat().st_size < 500_000
     assert len(table) >= 49
     assert np.isfinite(table.cost).all()
-    assert table.knows(rules.of_rule(plans.published)(table, 49))
+    schedule = rules.of_rule(plans.published)(table, 49)
+    assert {level.n_resources for level in schedule.levels} <= set(table.levels.tolist())
+    assert len(table) == len(table.held)
     if table.n_folds == 5:
         assert table.name in TASKS | ASIDE
         assert np.isfinite(table.own_held)
-        assert len(table.held) == len(table)
 
 
 def test_a_third_of_the_data_sets_is_kept():
@@ -244,10 +273,11 @@ def test_the_choice_is_made_without_what_is_left_out(monkeypatch):
             (100.0 if t.name == "odd_one" else 1.0) if method is odd else 2.0 for t in tables
         ],
     )
-    odd = questions.method_of(rules.FAMILY[-1])
+    first, *_, last = rules.FAMILY
+    odd = rules.FAMILY[last]
     tables = [replace(random_table(), name=name) for name in ("a_x", "b_x", "odd_one")]
     chosen = questions.leave_one_out(tables, 1)
-    assert chosen == {"a": rules.FAMILY[-1], "b": rules.FAMILY[-1], "odd": rules.FAMILY[0]}
+    assert chosen == {"a": last, "b": last, "odd": first}
 
 
 @pytest.fixture
@@ -264,8 +294,8 @@ def test_a_new_table_is_one_that_replay_knows(small_task, tmp_path):
     assert arrays["params"][0] == "{}"
     assert table.levels[-1] == table.n_samples == 450
     assert table.by_rows
-    assert table.own > 0.9
-    assert table.knows(rules.of_rule(plans.hedged)(table, 3))
+    assert table.own_held > 0.9
+    assert rules.of_rule(plans.hedged)(table, 3).n_candidates == 3
 
 
 def test_tasks_do_not_share_the_luck_of_a_seed():
@@ -280,18 +310,92 @@ def digits_table():
     return next(table for table in read_tables() if table.name == "digits_svc")
 
 
-@pytest.mark.parametrize("method", [rules.RANDOM, rules.SINGLE])
-def test_a_live_run_writes_down_what_it_cost_and_found(
-    small_task, digits_table, monkeypatch, method
-):
-    """Costs, scores and parameters of the space."""
+@pytest.fixture
+def problem(small_task, digits_table, monkeypatch):
+    """Four candidates on 450 rows of digits."""
     monkeypatch.setitem(TASKS, small_task.name, small_task)
     monkeypatch.setattr(live.Problem, "candidates", lambda problem, method: 4)
-    line = live.run_one(digits_table, method, seed=0)
+    return live.posed(digits_table, seed=0)
+
+
+@pytest.mark.parametrize("method", [rules.RANDOM, rules.SINGLE])
+def test_a_live_run_writes_down_what_it_cost_and_found(problem, method):
+    """Costs, scores and parameters of the space."""
+    line = live.run_one(problem, method)
     assert line["cpu"] > 0
+    assert line["full_evaluations"] == pytest.approx(10 * line["cpu"] / problem.seconds)
     assert 0.1 < line["quality"] <= 1
     assert 0.1 < line["held"] <= 1
-    assert set(line["params"]) == set(small_task.space)
+    assert set(line["params"]) == set(problem.task.space)
+
+
+def test_a_slow_machine_gets_a_larger_budget(small_task, digits_table, monkeypatch):
+    """Where the first configurations of a table take three times as long as they once did, every
+    method has three times the seconds of ten evaluations."""
+    clock = [0.0]
+    seconds = iter(3 * digits_table.cost[:, -1].sum(axis=1))
+    monkeypatch.setitem(TASKS, small_task.name, small_task)
+    monkeypatch.setattr(live.time, "process_time", lambda: clock[0])
+    monkeypatch.setattr(
+        live.Problem,
+        "scores",
+        lambda problem, params: clock.append(clock.pop() + next(seconds)),
+    )
+    problem = live.posed(digits_table, seed=0)
+    assert problem.slowness == pytest.approx(3)
+    assert problem.seconds == pytest.approx(3 * 10 * digits_table.full_cost)
+
+
+def test_switches_are_run_only_where_they_change_something():
+    """Pipelines can share, and boosting by histograms can stop; other tasks have peers alone."""
+
+    def tasks_with(switch):
+        return {name for name, task in TASKS.items() if switch in live.methods_for(task)}
+
+    boosting = {"abalone", "diamonds", "expenses", "flights"}
+    assert tasks_with(live.STOPPED) == {f"{name}_boosting" for name in boosting}
+    shared = tasks_with(live.UNSHARED)
+    assert {"reviews_text", "ames_kernel", "digits_svc", "diamonds_boosting"} <= shared
+    assert not shared & {"pima_forest", "magic_tree", "flights_boosting", "digits_epochs"}
+    for task in TASKS.values():
+        assert set(live.METHODS) - set(live.methods_for(task)) <= set(live.SWITCHES)
+
+
+class Slow(StandardScaler):
+    """Dear enough to be shared; counts its fits in this process."""
+
+    fits = 0
+
+    def fit(self, X, y=None):
+        Slow.fits += 1
+        time.sleep(0.05)
+        return super().fit(X, y)
+
+
+def test_nothing_shared_finds_the_same_with_more_fits(problem):
+    """At the same seed, the answer is that of the default search."""
+    task = replace(problem.task, estimator=Pipeline([("scale", Slow()), ("svc", SVC())]))
+    problem, fits = replace(problem, task=task), []
+    for method in (rules.HEDGED, live.UNSHARED):
+        Slow.fits = 0
+        fits.append((live.METHODS[method](problem), Slow.fits))
+    (shared, few), (unshared, many) = fits
+    assert shared == unshared
+    assert few < many
+
+
+def test_early_stopping_finds_parameters_of_the_space(problem):
+    """It is switched on for the search alone, in the last step of a pipeline as well."""
+    boosting = HistGradientBoostingClassifier(max_iter=9, early_stopping=False, random_state=0)
+    for estimator, name in (
+        (boosting, "learning_rate"),
+        (Pipeline([("boost", boosting)]), "boost__learning_rate"),
+    ):
+        assert live.last_step(live.stopping_early(estimator)).early_stopping is True
+        assert live.last_step(estimator).early_stopping is False
+        space = {name: [0.1, 0.3, 0.5, 0.7]}
+        task = replace(problem.task, estimator=estimator, space=space)
+        assert set(live.METHODS[live.STOPPED](replace(problem, task=task))) == set(space)
 
 
 def test_a_run_is_recorded_once_with_its_error(digits_table, tmp_path, monkeypatch):
@@ -310,8 +414,58 @@ def test_a_run_is_recorded_once_with_its_error(digits_table, tmp_path, monkeypat
     assert lines == [(s, m, error) for s in range(2) for m in ("one", "other")]
 
 
+def live_lines(method, tables, cpu, quality):
+    """Every seed of a method on some tables, each of which takes half as long again as the last."""
+    return [
+        {
+            "task": table.name,
+            "method": method,
+            "seed": seed,
+            "cpu": cpu * 1.5**i * (1 + seed),
+            "full_evaluations": 10.0,
+            "quality": quality,
+            "held": quality,
+        }
+        for i, table in enumerate(tables)
+        for seed in range(live.N_SEEDS)
+    ]
+
+
+def cells_of(text, name):
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {name}")]
+    return line.strip("| ").split(" | ")[1:]
+
+
+def test_what_is_added_is_told_where_it_was_switched(digits_table):
+    """Seconds without over seconds with at the same seed, and both regrets, on the tasks where both
+    ran with all seeds; the table of methods has every task of each, switched or not."""
+    tables = [replace(digits_table, name=name) for name in ("one", "two", "three")]
+    best, median = digits_table.quality.max(), np.median(digits_table.quality)
+    lines = [
+        *live_lines(rules.HEDGED, tables, 2.0, best),
+        *live_lines(live.UNSHARED, tables[:2], 6.0, median),
+        *live_lines(live.STOPPED, tables[2:], 4.0, median)[::-1],
+    ]
+    text = report.added_table(tables, report.runs_of(lines))
+    shared, stopped = (cells_of(text, name) for name in report.ADDED)
+    assert shared == ["2", "3.00", "3.00 to 3.00", "3.00 (one)", "1.000", "0.000"]
+    slower = 2 * 1.5**2 / 4  # lines start anew on each list of tables
+    assert stopped[:2] == ["1", f"{slower:.2f}"]
+    assert stopped[4:] == ["0.000", "1.000"]
+    assert len(report.added_table(tables, report.runs_of(lines[:-1])).splitlines()) == 3
+    text = report.live_table(tables, report.runs_of(lines))
+    assert cells_of(text, rules.HEDGED)[0] == "3"
+    some = report.runs_of([*lines, *live_lines(rules.RANDOM, tables[:2], 1.0, best)])
+    assert cells_of(report.live_table(tables, some), rules.RANDOM)[0] == "2"
+    assert cells_of(report.live_table(tables, some), rules.HEDGED) == cells_of(text, rules.HEDGED)
+    assert len(text.splitlines()) == 3
+    failed = [{"method": "one", "task": "two", "seed": seed, "error": "Oh: no"} for seed in (0, 1)]
+    assert report.live_table(tables, report.runs_of([*lines, *failed])) == text
+    assert report.errors([*lines, *failed]) == " `one` did not run: `Oh: no`."
+
+
 def test_the_page_names_every_table_and_every_method(digits_table, tmp_path, monkeypatch):
-    """It is written whole, with its pictures, also when there are no live runs."""
+    """It is written whole, with its pictures, and fits 200 lines with everything that is live."""
     pytest.importorskip("matplotlib", reason="an extra; another step of CI has it")
     monkeypatch.setattr(live, "RECORD", tmp_path / "live.jsonl")
     monkeypatch.setattr(report, "DOCS", tmp_path)
@@ -319,38 +473,70 @@ def test_the_page_names_every_table_and_every_method(digits_table, tmp_path, mon
     tables = [
         replace(digits_table, name=name) for name in ("pima_forest", "digits_svc", "ames_kernel")
     ]
+    lines = [line for name in live.METHODS for line in live_lines(name, tables, 1.0, 0.9)]
+    live.RECORD.write_text("\n".join(map(json.dumps, lines)))
     report.write(tables, [random_table(60)], [], n_seeds=2)
     text = (tmp_path / "benchmarks.md").read_text()
     assert all(f"| {name} |" in text for name in rules.METHODS)
     assert all(f"| {table.name} |" in text.replace(" *", "") for table in tables)
-    assert len(text.splitlines()) <= 200
+    n_more_tasks = len(TASKS) - len(tables)
+    assert len(text.splitlines()) + n_more_tasks <= 200
     assert len(list(tmp_path.glob("*.png"))) == 3
 
 
-def test_parts_of_an_evaluation_are_counted_once():
+def test_parts_of_a_program_are_counted_once():
     """What a part calls counts for the part called: together they are the whole."""
-    low_levels = importlib.import_module("benchmarks.low_levels")
+    clock = [0.0]
 
     class Worker:
         def outer(self):
-            spend(0.02)
+            clock[0] += 2
             self.inner()
 
         def inner(self):
-            spend(0.04)
+            clock[0] += 4
 
-    def spend(seconds):
-        end = time.process_time() + seconds
-        while time.process_time() < end:
-            pass
-
-    running, spent = ["outside"], Counter()
-    with (
-        low_levels.timed(Worker, "outer", "outer", running, spent),
-        low_levels.timed(Worker, "inner", "inner", running, spent),
-    ):
+    parts = measure.Parts(lambda: clock[0])
+    with parts.of(Worker, "outer", "outer"), parts.of(Worker, "inner", "inner"):
         Worker().outer()
-    assert running == ["outside"]
-    assert spent["inner"] >= 0.04
-    assert spent["outer"] >= 0.02
-    assert spent["outer"] + spent["inner"] == pytest.approx(-spent["outside"])
+    Worker().outer()  # no longer counted
+    assert parts.seconds == {"outer": 2, "inner": 4, "outside": -6}
+
+
+def test_pairs_take_turns():
+    """Both ways run as often, and each is first in every other pair."""
+    ways = []
+    assert measure.in_pairs(3, lambda way: ways.append(way) or way) == [(True, False)] * 3
+    assert ways == [True, False, False, True, True, False]
+
+
+def test_processor_time_has_that_of_children_and_no_sleep():
+    """A child's seconds count while it lives, on Linux."""
+    child = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        if not Path("/proc").exists():
+            pytest.skip("needs Linux's /proc")
+        before, own = measure.processor_seconds(), time.process_time()
+        while time.process_time() - own < 0.05 or measure.processor_seconds() - before < 0.3:
+            assert child.poll() is None
+        used = time.process_time() - own
+        assert measure.processor_seconds() - before > used
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_peak_outlives_what_made_it():
+    """The most that was seen of each size, also when it has shrunk since."""
+    sizes, seen = iter([(1, 2), (5, 1), (3, 3)]), Event()
+
+    def look():
+        try:
+            return next(sizes)
+        except StopIteration:
+            seen.set()
+            return (0, 0)
+
+    with measure.peaks(look, every=0.001) as most:
+        assert seen.wait(60)
+    assert most == [5, 3]
