@@ -63,9 +63,11 @@ class Pace:
     def __init__(self, max_time: Any = None, refit_amount: float = 0.0) -> None:
         self._start, self._max_seconds = time.monotonic(), seconds_of(max_time)
         self.max_time, self.refit_amount = max_time, refit_amount
-        self._n: dict[int, int] = {}  # of evaluations, by amount
+        # By amount: how many evaluations were run, the seconds that they took in all, and those of
+        # the slowest fit, without its scores.
+        self._n: dict[int, int] = {}
         self._seconds: dict[int, float] = {}
-        self._slowest: dict[int, float] = {}  # of fits alone
+        self._slowest: dict[int, float] = {}
 
     def arrived(self, task: Task, outcome: Outcome) -> None:
         """Note what an evaluation took."""

@@ -46,9 +46,11 @@ class Values:
     labels: list[str] | None
 
     @property
-    def are_whole(self) -> bool:
-        """Whether all are integers."""
-        return self.labels is None and bool((self.x % 1 == 0).all())
+    def tried(self) -> list[Any]:
+        """The values: labels, or integers if all numbers are whole, or floats."""
+        if self.labels is not None:
+            return [self.labels[int(place)] for place in self.x]
+        return self.x.astype(int if (self.x % 1 == 0).all() else float).tolist()
 
     @property
     def is_log(self) -> bool:
