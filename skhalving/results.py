@@ -51,13 +51,12 @@ def all_cv_results(
     """
     used = np.array([[split in folds for split in range(n_splits)] for folds in outcomes])
     each = [folds[split] for folds in outcomes for split in sorted(folds)]
-    amounts = [level.n_resources for level in schedule.levels]
     results: dict[str, Any] = {
         "level": np.array([trial.level for trial in trials]),
         "candidate": np.array([trial.candidate for trial in trials]),
         "bracket": np.array([trial.bracket for trial in trials]),
         "iter": np.array([schedule.iter(trial.bracket, trial.level) for trial in trials]),
-        "n_resources": np.array([amounts[trial.level] for trial in trials]),
+        "n_resources": np.array([schedule.levels[t.level].n_resources for t in trials]),
         "continued": np.array([any(o.continued for o in folds.values()) for folds in outcomes]),
         "n_folds": used.sum(axis=1),
     }

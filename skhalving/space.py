@@ -31,13 +31,9 @@ def fill(
 ) -> tuple[list[Any], Schedule]:
     """The candidates, in the order of the brackets that they enter, and the schedule for that
     many."""
-    default = rule(None).n_candidates
-    if callable(space):
-        candidates = [space(rng) for _ in range(n_candidates or default)]
-        return candidates, scheduled(rule, candidates)
-    candidates = draw(space, n_candidates, default, rng)
+    candidates = draw(space, n_candidates, rule(None).n_candidates, rng)
     schedule = scheduled(rule, candidates)
-    if len(schedule) > 1:
+    if len(schedule) > 1 and not callable(space):
         # A grid's neighbours stand together, and a bracket should see all of the space. A single
         # bracket keeps the grid's order, as GridSearchCV does.
         candidates = [candidates[i] for i in rng.permutation(len(candidates))]
@@ -75,12 +71,15 @@ def with_starting_points(
 
 
 def draw(
-    space: Grids, n_candidates: int | None, default: int, rng: np.random.RandomState
-) -> list[dict[str, Any]]:
+    space: Space, n_candidates: int | None, default: int, rng: np.random.RandomState
+) -> list[Any]:
     """``n_candidates`` configurations; None: all points of a grid, ``default`` of anything else.
 
-    Warns when the space has fewer than asked for.
+    Those drawn from distributions are all different. A warning says so when the space has fewer
+    configurations than asked for. What a callable returns is taken as it comes.
     """
+    if callable(space):
+        return [space(rng) for _ in range(n_candidates or default)]
     if not any(hasattr(values, "rvs") for part in parts(space) for values in part.values()):
         size = len(ParameterGrid(space))
         n = size if n_candidates is None else min(n_candidates, size)

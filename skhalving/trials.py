@@ -347,8 +347,7 @@ def _spearman(pair: np.ndarray) -> np.ndarray:
     """The correlation of the ranks of two arrays of shape (n_samples, n)."""
     lower, upper = rankdata(pair, axis=-1) - (pair.shape[-1] + 1) / 2
     with np.errstate(invalid="ignore"):  # all equal: no correlation
-        spread = np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
-        return (lower * upper).sum(-1) / spread
+        return (lower * upper).sum(-1) / np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
 
 
 def _name_of_score(scoring: Any, estimator: Any) -> str:
