@@ -123,12 +123,13 @@ class Rows:
     def __init__(
         self, n_samples: int, labels: np.ndarray | None = None, newest_first: bool = False
     ) -> None:
-        self._n_samples, self._labels, self._newest_first = n_samples, labels, newest_first
+        self._n_samples, self._newest_first = n_samples, newest_first
+        self._classes = None if labels is None else _codes(labels)
 
     def least(self, n_splits: int) -> int:
         """The lowest amount that ``min_resources="auto"`` may come to."""
         # Two rows of every class for each fold, as scikit-learn's halving has it.
-        n_classes = 1 if self._labels is None else len(np.unique(self._labels))
+        n_classes = 1 if self._classes is None else len(np.unique(self._classes))
         return 2 * n_splits * n_classes
 
     def most(self, wanted: int | str) -> int:
@@ -156,12 +157,11 @@ class Rows:
             for level in levels
             if level.n_resources < self._n_samples
         }
-        classes = None if self._labels is None else _codes(self._labels)
         cut: dict[tuple[int, int], Split] = {}
         for fold in order[: max(n_folds.values(), default=0)]:
             rng = np.random.RandomState([seed, fold])
-            train, test = (self._in_order(np.asarray(p), classes, rng) for p in splits[fold])
-            least_train = 1 if classes is None else len(np.unique(classes[train]))
+            train, test = (self._in_order(np.asarray(part), rng) for part in splits[fold])
+            least_train = 1 if self._classes is None else len(np.unique(self._classes[train]))
             least_test = min(LEAST_TEST_ROWS, len(test))
             for amount in n_folds:
                 cut[fold, amount] = (
@@ -170,15 +170,13 @@ class Rows:
                 )
         return Cuts(splits, cut, FEW * self._n_samples)
 
-    def _in_order(
-        self, part: np.ndarray, classes: np.ndarray | None, rng: np.random.RandomState
-    ) -> np.ndarray:
+    def _in_order(self, part: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """The rows of a part of a fold, in the order in which levels take them."""
         if self._newest_first:
             return np.sort(part)[::-1]
-        if classes is None:
+        if self._classes is None:
             return part[rng.permutation(len(part))]
-        return part[stratified_order(classes[part], rng)]
+        return part[stratified_order(self._classes[part], rng)]
 
 
 class Parameter:
