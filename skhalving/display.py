@@ -330,10 +330,11 @@ class HalvingDisplay:
         self.lines_.append(bars[0])
 
     def _draw_schedule(self) -> None:
-        most = self.trials.schedule.brackets[0].rungs[0].n_candidates
-        for b, bracket in enumerate(self.trials.schedule):
+        schedule = self.trials.schedule
+        most = schedule.brackets[0].rungs[0].n_candidates
+        for b, bracket in enumerate(schedule):
             n = np.array([rung.n_candidates for rung in bracket.rungs])
-            x, y = np.arange(-len(n), 0) + len(self.trials.schedule.levels), np.full(len(n), b)
+            x, y = np.arange(-len(n), 0) + len(schedule.levels), np.full(len(n), b)
             color = self._style(b)["color"]
             self.lines_ += self.ax_.plot(x, y, color=color, lw=1)
             # The area of a dot is proportional to the number, but never too small to be seen.
@@ -347,9 +348,8 @@ class HalvingDisplay:
                     ha="center",
                     fontsize="small",
                 )
-        names = [f"bracket {b}" for b in range(len(self.trials.schedule))]
-        self.ax_.set_yticks(range(len(names)), names)
-        self.ax_.set_ylim(len(names) - 0.5, -0.7)
+        self.ax_.set_yticks(range(len(schedule)), [f"bracket {b}" for b in range(len(schedule))])
+        self.ax_.set_ylim(len(schedule) - 0.5, -0.7)
         self._level_axis()
 
     def _draw_time(self) -> None:
@@ -379,10 +379,10 @@ class HalvingDisplay:
         n_columns = ceil(sqrt(len(shown)))
         self.ax_.set_axis_off()
         page = self.figure_.add_subfigure(self.ax_.get_subplotspec())
-        grid = page.subplots(ceil(len(shown) / n_columns), n_columns, sharey=True, squeeze=False)
-        for unused in grid.flat[len(shown) :]:
-            unused.remove()
-        self.panels_ = list(grid.flat[: len(shown)])
+        n_rows = ceil(len(shown) / n_columns)
+        self.panels_ = [*page.subplots(n_rows, n_columns, sharey=True, squeeze=False).flat]
+        while len(self.panels_) > len(shown):
+            self.panels_.pop().remove()
         for panel, name in zip(self.panels_, shown, strict=True):
             self._draw_panel(panel, every[name], y)
             panel.set_title(f"{name}  {explained[name]:.2f}", fontsize="small")
@@ -403,7 +403,7 @@ class HalvingDisplay:
         """One parameter: those on higher levels stand above the others, and are darker."""
         x = values.x
         if values.labels is not None:
-            x = x + 0.6 * self._jitter(values.rows)
+            x = x + 0.6 * self._jitter()[values.rows]
             step = ceil(len(values.labels) / MOST_LABELS)
             texts = [text if len(text) < 14 else text[:12] + "…" for text in values.labels[::step]]
             panel.set_xticks(range(0, len(values.labels), step), texts, rotation=30, ha="right")
@@ -413,8 +413,7 @@ class HalvingDisplay:
             here = self.trials.level[values.rows] == level
             label = name.replace("\n", ", ")
             panel.plot(x[here], y[values.rows[here]], label=label, **self._shade(level))
-        candidate = self.trials.candidate
-        best = candidate[values.rows] == candidate[self.trials.best_index]
+        best = self.trials.candidate[values.rows] == self.trials.candidate[self.trials.best_index]
         self.lines_ += panel.plot(
             x[best], y[values.rows[best]], ls="", label="winner", **self._star(), zorder=4
         )
@@ -440,9 +439,11 @@ class HalvingDisplay:
         """The colour of text: black, or light on a dark background."""
         return self.ax_.xaxis.label.get_color()
 
-    def _jitter(self, rows: Any = slice(None)) -> np.ndarray:
-        """-0.5 to 0.5 by the golden ratio, so that neighbours of any number keep apart."""
-        return (self.trials.candidate[rows] * 0.618034) % 1 - 0.5
+    def _jitter(self) -> np.ndarray:
+        """For each trial a place from -0.5 to 0.5. It is the candidate's number times the golden
+        ratio, modulo 1, so consecutive numbers are far apart and any range of them fills the width
+        evenly."""
+        return (self.trials.candidate * 0.618034) % 1 - 0.5
 
     def _across(self) -> np.ndarray:
         """Where trials stand on the axis of levels: brackets beside one another."""

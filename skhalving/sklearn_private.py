@@ -75,8 +75,6 @@ class Callbacks:
     since it must not grow while it is pickled.
     """
 
-    _LEAF = "candidate-split-evaluation"
-
     def __init__(self, search: Any, X: Any, y: Any, params: dict[str, Any]) -> None:
         weight = params.get("sample_weight")
         metadata = None if weight is None else {"sample_weight": weight}
@@ -97,7 +95,10 @@ class Callbacks:
                 for i, (amount, n_folds) in enumerate(plan.levels)
             ]
             self._spare = [
-                [level.subcontext(task_name=self._LEAF) for _ in range(level.max_subtasks)]
+                [
+                    level.subcontext(task_name="candidate-split-evaluation")
+                    for _ in range(level.max_subtasks)
+                ]
                 for level in self._levels
             ]
             self._root.call_on_fit_task_begin(**self._hooks)
