@@ -122,7 +122,6 @@ def cv_results(every: Mapping[str, Any], n_splits: int) -> dict[str, Any]:
         if not (has_unused and name.startswith("split") and np.isnan(here).all()):
             results[name] = here
         if name.startswith("mean_test_"):
-            last_if_nan = np.where(np.isnan(here), -np.inf, here)
-            ranks = rankdata(-last_if_nan, method="min").astype(np.int32)
-            results[name.replace("mean", "rank", 1)] = ranks
+            loss = np.where(np.isnan(here), np.inf, -here)
+            results[name.replace("mean", "rank", 1)] = rankdata(loss, "min").astype(np.int32)
     return results
