@@ -296,14 +296,14 @@ class HalvingDisplay:
     def _draw_ways(
         self, x: np.ndarray, y: np.ndarray, clear: np.ndarray, faint: float, **style: Any
     ) -> None:
-        """The trials of each bracket, those that are clear and the faint ones, and the ways of
-        candidates from level to level."""
+        """Draw the trials of each bracket as dots, with lines that join the dots of a candidate.
+        Those that are not ``clear`` have the opacity ``faint``."""
         trials = self.trials
         order = np.argsort(trials.candidate, kind="stable")
         for b in range(len(trials.schedule)):
             for group, alpha, label in ((~clear, faint, None), (clear, 0.9, f"bracket {b}")):
                 rows = order[(group & (trials.bracket == b))[order]]
-                # NaN between one candidate and the next: one line draws the ways of all of them.
+                # One line has the ways of all candidates; a NaN between two of them breaks it.
                 gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
                 across, up = (np.insert(column[rows], gaps, np.nan) for column in (x, y))
                 self.lines_ += self.ax_.plot(
@@ -400,7 +400,7 @@ class HalvingDisplay:
         )
 
     def _draw_panel(self, panel: Any, values: Values, y: np.ndarray) -> None:
-        """One parameter: those on higher levels stand above the others, and are darker."""
+        """Draw one parameter: dots of higher levels are darker, and lie over the others."""
         x = values.x
         if values.labels is not None:
             x = x + 0.6 * self._jitter()[values.rows]
@@ -431,6 +431,7 @@ class HalvingDisplay:
         return {"marker": "*", "ms": 15, "mfc": colour, "mec": self._ink(), "mew": 1}
 
     def _shade(self, level: int) -> dict[str, Any]:
+        """The dots of a level: the higher it is, the darker; smaller where there are many."""
         alpha = (level + 1) / len(self.trials.schedule.levels)
         size = np.clip(60 / np.sqrt(self.trials.schedule.n_candidates), 2, 4)
         return {"ls": "", "marker": "o", "ms": size, "mew": 0, "color": COLOURS[0], "alpha": alpha}
@@ -446,7 +447,8 @@ class HalvingDisplay:
         return (self.trials.candidate * 0.618034) % 1 - 0.5
 
     def _across(self) -> np.ndarray:
-        """Where trials stand on the axis of levels: brackets beside one another."""
+        """Where each trial stands on the axis of levels: about its level, with the brackets side by
+        side."""
         width = 0.76 / len(self.trials.schedule)
         beside = self.trials.bracket - (len(self.trials.schedule) - 1) / 2
         return self.trials.level + width * (beside + 0.7 * self._jitter())
@@ -465,8 +467,8 @@ class HalvingDisplay:
         self.ax_.set_xlabel(self.trials.resource_name)
 
     def _near(self) -> np.ndarray:
-        """The scores, with NaN for those far worse than most: one of -1e9 would press all others
-        into a line."""
+        """The scores, with NaN in place of those far worse than most: a single -1e9 would leave all
+        others no height on the axis."""
         loss = -self.trials.score if self.trials.maximize else self.trials.score
         known = loss[np.isfinite(loss)]
         good, bad = np.quantile(known, [0.1, 0.75], method="lower") if len(known) else (0, 0)
@@ -474,7 +476,8 @@ class HalvingDisplay:
         return np.where(np.isfinite(loss) & (loss <= fence), self.trials.score, np.nan)
 
     def _score_axis(self, ax: Any, shown: np.ndarray) -> None:
-        """Spread out where the better half of the scores crowd against a bound, 1 or 0."""
+        """Name the axis of the scores that are ``shown``, and spread it out where their better half
+        crowds against a bound, 1 or 0."""
         ax.set_ylabel(self.trials.score_name)
         ax.grid(axis="y", alpha=0.3)
         scores, maximize = shown[np.isfinite(shown)], self.trials.maximize
@@ -487,8 +490,9 @@ class HalvingDisplay:
             _spread(ax, bound, closest=gaps[gaps > 0].min())
 
     def _legend(self, ax: Any, shown: np.ndarray, page: Any = None, **place: Any) -> None:
-        """What the axes hold, above the page or else the axes, where it covers no data; a column
-        has about 1.6 inches."""
+        """Add a legend of what ``ax`` holds, which also counts the NaN among the scores ``shown``.
+        It stands above ``ax``, or on the ``page`` where ``place`` says, so that it covers no data.
+        Each of its columns takes about 1.6 inches."""
         if n_out := np.isnan(shown).sum():
             ax.plot([], [], " ", label=f"{n_out} failed or off the axis")
         (page or ax).legend(
@@ -503,8 +507,8 @@ class HalvingDisplay:
 
 
 def _spread(ax: Any, bound: float, closest: float) -> None:
-    """An axis that is logarithmic in the distance from a bound, and linear where scores are nearer
-    to it than the closest one; its ticks say the scores."""
+    """Make the axis of scores logarithmic in the distance from a bound, and linear nearer to the
+    bound than the ``closest`` score; the ticks are labelled with scores, not distances."""
     from matplotlib.ticker import AsinhLocator
 
     def forward(score: np.ndarray) -> np.ndarray:

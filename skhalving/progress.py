@@ -19,7 +19,8 @@ from skhalving.task import Outcome, Task
 
 
 class Watcher:
-    """Does nothing; others take what they need."""
+    """The methods that a watcher may have. Here they do nothing; a subclass defines those that it
+    needs."""
 
     def began(self, level: int) -> None:
         """The first trial of a level was asked for."""
@@ -99,7 +100,7 @@ class Reporter(Watcher):
         Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable or None
-        Called last: what it raises costs nobody what they know.
+        Called last, so that what it raises keeps nobody else from being told.
 
     sign : {1, -1}, default=1
         What the race's scores were multiplied by.

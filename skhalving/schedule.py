@@ -222,7 +222,8 @@ class Schedule:
         return sum(rung.n_candidates for _, rung in self.rungs_at(level))
 
     def fits_at(self, level: int) -> int:
-        """Fits on a level; folds that the rung below had at the same amount are kept."""
+        """Fits on a level. The folds on which the rung below scored its candidates with the same
+        amount are not fitted again."""
         here = self.levels[level]
         below = self.levels[level - 1] if level > 0 else Level(0, 0)
         kept = below.n_folds if below.n_resources == here.n_resources else 0

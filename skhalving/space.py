@@ -60,9 +60,11 @@ def scheduled(rule: Callable[[int | None], Schedule], candidates: Sequence[Any])
 def with_starting_points(
     candidates: list[Any], schedule: Schedule, points: Sequence[Any]
 ) -> tuple[list[Any], Schedule]:
-    """The same and, numbered after them, starting points: a last bracket of one rung, the highest.
+    """The candidates and the schedule, with starting points added to both.
 
-    So they are scored with full resource on all folds, and have no part in what others race for.
+    Starting points are numbered after the candidates. They make up a last bracket, which has the
+    highest level alone: so they are scored with full resource on all folds, and compete with nobody
+    for a promotion.
     """
     if not points:
         return candidates, schedule
@@ -107,7 +109,8 @@ def draw(
 
 
 def first_like(candidates: Sequence[dict[str, Any]]) -> list[int]:
-    """For each candidate, the first that equals it: itself unless a grid repeats a point."""
+    """For each candidate, the number of the first that equals it: its own number, unless a grid
+    repeats a point."""
     first: dict[Hashable, int] = {}
     return [first.setdefault(_key(point), i) for i, point in enumerate(candidates)]
 

@@ -32,7 +32,8 @@ class Values:
     Attributes
     ----------
     rows : ndarray of shape (n,)
-        Into the table: where the candidates that have the parameter came last.
+        For each candidate that has the parameter, the row of the table on the highest level that
+        the candidate reached.
 
     x : ndarray of shape (n,)
         The number, or the position of the label.
@@ -134,7 +135,8 @@ class Trials:
 
     @classmethod
     def of(cls, search: Any, metric: str | None = None) -> Self:
-        """Of any of these: a journal's path, what a plain function returned, a fitted search."""
+        """The table of any of these: a journal's path, what a plain function returned, or a fitted
+        search."""
         if isinstance(search, (str, os.PathLike)):
             return cls.of_journal(search, metric)
         if hasattr(search, "history"):
@@ -143,7 +145,8 @@ class Trials:
 
     @classmethod
     def of_search(cls, search: Any, metric: str | None = None) -> Self:
-        """Of a fitted search; the metric is that of ``refit`` or the first, unless named."""
+        """The table of a fitted search; the metric is that of ``refit`` or the first, unless one is
+        named."""
         check_is_fitted(search, "cv_results_")
         if not hasattr(search, "all_cv_results_"):
             raise TypeError(
@@ -163,7 +166,7 @@ class Trials:
 
     @classmethod
     def of_result(cls, result: Any) -> Self:
-        """Of what a plain function returned."""
+        """The table of what a plain function returned."""
         history, score = result.history, result.history["score"]
         amounts = [amount for amount, _ in result.schedule.levels]  # rising, as there is one fold
         tried = [result.configurations[candidate] for candidate in history["candidate"]]
@@ -221,8 +224,8 @@ class Trials:
         maximize: bool = True,
         resource_name: str = "resource",
     ) -> Self:
-        """Of the columns of ``all_cv_results_``; the metric is the default or the first, unless
-        named."""
+        """The table from the columns of ``all_cv_results_``; the metric is the default or the
+        first, unless named."""
         prefix = "mean_test_"
         known = [name.removeprefix(prefix) for name in results if name.startswith(prefix)]
         metric = metric or (default if default in known else known[0])
@@ -317,7 +320,7 @@ def rank_agreement(search: Any, *, metric: str | None = None) -> dict[str, np.nd
 
 
 def agreement(trials: Trials) -> dict[str, np.ndarray]:
-    """The same, of the table."""
+    """What :func:`rank_agreement` returns, from the table."""
     loss = -trials.score if trials.maximize else trials.score
     table = np.full((len(trials.schedule.levels), trials.candidate.max() + 1), np.nan)
     table[trials.level, trials.candidate] = loss
