@@ -28,9 +28,7 @@ def seconds_of(max_time: Any) -> float:
     ValueError
         If there is no time.
     """
-    if max_time is None:
-        return inf
-    seconds = max_time
+    seconds = inf if max_time is None else max_time
     if isinstance(max_time, timedelta):
         seconds = max_time.total_seconds()
     elif isinstance(max_time, np.timedelta64):

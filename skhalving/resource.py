@@ -134,14 +134,13 @@ class Rows:
 
     def most(self, wanted: int | str) -> int:
         """The amount of full resource: what ``max_resources`` asks for, checked."""
-        if wanted == "auto":
-            return self._n_samples
-        if int(wanted) > self._n_samples:
+        most = self._n_samples if wanted == "auto" else int(wanted)
+        if most > self._n_samples:
             raise ValueError(
                 f"max_resources={wanted} is above the {self._n_samples} rows of X; "
                 'lower it, or pass max_resources="auto"'
             )
-        return int(wanted)
+        return most
 
     def params(self, amount: int) -> dict[str, Any]:
         """What an amount adds to a configuration: nothing."""

@@ -308,9 +308,8 @@ def ladder(
             'or pass min_resources="auto" to a search'
         )
     s_max = n_steps(max_resources, min_resources, factor)
-    amounts = [max_resources // factor**s for s in range(s_max, 0, -1)]
     return (
-        *(Level(amount, folds[0]) for amount in amounts),
+        *(Level(max_resources // factor**s, folds[0]) for s in range(s_max, 0, -1)),
         *(Level(max_resources, n_folds) for n_folds in folds),
     )
 
