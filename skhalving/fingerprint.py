@@ -204,8 +204,7 @@ def _names(codes: Iterable[Any], *operations: str) -> set[str]:
     """The names that some byte code operations use, in code objects and in those nested in them."""
     names: set[str] = set()
     for code in codes:
-        done = dis.get_instructions(code)
-        names |= {step.argval for step in done if step.opname in operations}
+        names |= {step.argval for step in dis.get_instructions(code) if step.opname in operations}
         names |= _names((c for c in code.co_consts if isinstance(c, CodeType)), *operations)
     return names
 

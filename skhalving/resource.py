@@ -93,8 +93,7 @@ def stratified_order(classes: np.ndarray, rng: np.random.RandomState) -> np.ndar
     ends at place t has about t * n rows of each class. First of all stands one row of each class,
     small classes first.
     """
-    counts = np.bincount(classes)
-    counts = counts[counts > 0]
+    _, counts = np.unique(classes, return_counts=True)
     shuffled = in_half(rng.permutation(len(classes)))
     by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
     place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])

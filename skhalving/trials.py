@@ -324,20 +324,26 @@ def agreement(trials: Trials) -> dict[str, np.ndarray]:
     loss = -trials.score if trials.maximize else trials.score
     table = np.full((len(trials.schedule.levels), trials.candidate.max() + 1), np.nan)
     table[trials.level, trials.candidate] = loss
-    rows = []
-    for level, (lower, upper) in enumerate(pairwise(table)):
-        both = np.isfinite(lower) & np.isfinite(upper)
-        pair, n = np.array([lower[both], upper[both]]), int(both.sum())
-        correlation = low = high = cut = np.nan
-        if n >= 4 and np.ptp(pair, axis=1).all():
-            picks = np.random.RandomState(0).randint(n, size=(1000, n))
-            correlation = _spearman(pair[:, np.newaxis])[0]
-            low, high = np.nanquantile(_spearman(pair[:, picks]), [0.05, 0.95])
-            below, top = np.argsort(pair, axis=1, kind="stable")[:, : -(-n // 3)]
-            cut = 1 - np.isin(top, below).mean()
-        rows.append((*trials.schedule.levels[level], n, correlation, low, high, cut))
+    rows = [
+        (*level, *_agreement(lower, upper))
+        for level, (lower, upper) in zip(trials.schedule.levels, pairwise(table), strict=False)
+    ]
     names = ("n_resources", "n_folds", "n_candidates", "correlation", "low", "high", "cut")
     return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+
+
+def _agreement(lower: np.ndarray, upper: np.ndarray) -> tuple[float, ...]:
+    """Of two levels' losses by candidate, NaN where there is none: how many candidates have both,
+    the correlation of their ranks with the ends of its interval, and the share of the best that the
+    lower level would have cut."""
+    both = np.isfinite(lower) & np.isfinite(upper)
+    pair, n = np.array([lower[both], upper[both]]), int(both.sum())
+    if n < 4 or not np.ptp(pair, axis=1).all():
+        return n, np.nan, np.nan, np.nan, np.nan
+    picks = np.random.RandomState(0).randint(n, size=(1000, n))
+    low, high = np.nanquantile(_spearman(pair[:, picks]), [0.05, 0.95])
+    below, top = np.argsort(pair, axis=1, kind="stable")[:, : -(-n // 3)]
+    return n, _spearman(pair), low, high, 1 - np.isin(top, below).mean()
 
 
 def _is_number(value: Any) -> bool:
@@ -346,8 +352,8 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _spearman(pair: np.ndarray) -> np.ndarray:
-    """The correlation of the ranks of two arrays of shape (n_samples, n)."""
+def _spearman(pair: np.ndarray) -> Any:
+    """The correlation of the ranks of two arrays of shape (..., n), along the last axis."""
     lower, upper = rankdata(pair, axis=-1) - (pair.shape[-1] + 1) / 2
     with np.errstate(invalid="ignore"):  # all equal: no correlation
         return (lower * upper).sum(-1) / np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
