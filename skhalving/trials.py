@@ -60,9 +60,11 @@ class Values:
         A journal does not hold what they were drawn from. Half of a uniform sample lies below half
         of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
         """
-        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
-            return False
-        return bool(np.median(self.x) < 0.3 * self.x.max())
+        return bool(
+            self.labels is None
+            and 0 < 30 * self.x.min() <= self.x.max()
+            and np.median(self.x) < 0.3 * self.x.max()
+        )
 
     def explained(self, standing: np.ndarray) -> float:
         """The share of the variance of the candidates' ranks that lies between the values, in five
