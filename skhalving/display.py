@@ -296,14 +296,14 @@ class HalvingDisplay:
     def _draw_ways(
         self, x: np.ndarray, y: np.ndarray, clear: np.ndarray, faint: float, **style: Any
     ) -> None:
-        """The trials of each bracket, those that are clear and the faint ones, and the ways of
-        candidates from level to level."""
+        """Draw the trials of each bracket as dots, with lines that join the dots of a candidate.
+        Those that are not ``clear`` have the opacity ``faint``."""
         trials = self.trials
         order = np.argsort(trials.candidate, kind="stable")
         for b in range(len(trials.schedule)):
             for group, alpha, label in ((~clear, faint, None), (clear, 0.9, f"bracket {b}")):
                 rows = order[(group & (trials.bracket == b))[order]]
-                # NaN between one candidate and the next: one line draws the ways of all of them.
+                # One line has the ways of all candidates; a NaN between two of them breaks it.
                 gaps = np.flatnonzero(np.diff(trials.candidate[rows])) + 1
                 across, up = (np.insert(column[rows], gaps, np.nan) for column in (x, y))
                 self.lines_ += self.ax_.plot(
@@ -330,10 +330,11 @@ class HalvingDisplay:
         self.lines_.append(bars[0])
 
     def _draw_schedule(self) -> None:
-        most = self.trials.schedule.brackets[0].rungs[0].n_candidates
-        for b, bracket in enumerate(self.trials.schedule):
+        schedule = self.trials.schedule
+        most = schedule.brackets[0].rungs[0].n_candidates
+        for b, bracket in enumerate(schedule):
             n = np.array([rung.n_candidates for rung in bracket.rungs])
-            x, y = np.arange(-len(n), 0) + len(self.trials.schedule.levels), np.full(len(n), b)
+            x, y = np.arange(-len(n), 0) + len(schedule.levels), np.full(len(n), b)
             color = self._style(b)["color"]
             self.lines_ += self.ax_.plot(x, y, color=color, lw=1)
             # The area of a dot is proportional to the number, but never too small to be seen.
@@ -347,9 +348,8 @@ class HalvingDisplay:
                     ha="center",
                     fontsize="small",
                 )
-        names = [f"bracket {b}" for b in range(len(self.trials.schedule))]
-        self.ax_.set_yticks(range(len(names)), names)
-        self.ax_.set_ylim(len(names) - 0.5, -0.7)
+        self.ax_.set_yticks(range(len(schedule)), [f"bracket {b}" for b in range(len(schedule))])
+        self.ax_.set_ylim(len(schedule) - 0.5, -0.7)
         self._level_axis()
 
     def _draw_time(self) -> None:
@@ -379,10 +379,10 @@ class HalvingDisplay:
         n_columns = ceil(sqrt(len(shown)))
         self.ax_.set_axis_off()
         page = self.figure_.add_subfigure(self.ax_.get_subplotspec())
-        grid = page.subplots(ceil(len(shown) / n_columns), n_columns, sharey=True, squeeze=False)
-        for unused in grid.flat[len(shown) :]:
-            unused.remove()
-        self.panels_ = list(grid.flat[: len(shown)])
+        n_rows = ceil(len(shown) / n_columns)
+        self.panels_ = [*page.subplots(n_rows, n_columns, sharey=True, squeeze=False).flat]
+        while len(self.panels_) > len(shown):
+            self.panels_.pop().remove()
         for panel, name in zip(self.panels_, shown, strict=True):
             self._draw_panel(panel, every[name], y)
             panel.set_title(f"{name}  {explained[name]:.2f}", fontsize="small")
@@ -400,10 +400,10 @@ class HalvingDisplay:
         )
 
     def _draw_panel(self, panel: Any, values: Values, y: np.ndarray) -> None:
-        """One parameter: those on higher levels stand above the others, and are darker."""
+        """Draw one parameter: dots of higher levels are darker, and lie over the others."""
         x = values.x
         if values.labels is not None:
-            x = x + 0.6 * self._jitter(values.rows)
+            x = x + 0.6 * self._jitter()[values.rows]
             step = ceil(len(values.labels) / MOST_LABELS)
             texts = [text if len(text) < 14 else text[:12] + "…" for text in values.labels[::step]]
             panel.set_xticks(range(0, len(values.labels), step), texts, rotation=30, ha="right")
@@ -413,8 +413,7 @@ class HalvingDisplay:
             here = self.trials.level[values.rows] == level
             label = name.replace("\n", ", ")
             panel.plot(x[here], y[values.rows[here]], label=label, **self._shade(level))
-        candidate = self.trials.candidate
-        best = candidate[values.rows] == candidate[self.trials.best_index]
+        best = self.trials.candidate[values.rows] == self.trials.candidate[self.trials.best_index]
         self.lines_ += panel.plot(
             x[best], y[values.rows[best]], ls="", label="winner", **self._star(), zorder=4
         )
@@ -432,6 +431,7 @@ class HalvingDisplay:
         return {"marker": "*", "ms": 15, "mfc": colour, "mec": self._ink(), "mew": 1}
 
     def _shade(self, level: int) -> dict[str, Any]:
+        """The dots of a level: the higher it is, the darker; smaller where there are many."""
         alpha = (level + 1) / len(self.trials.schedule.levels)
         size = np.clip(60 / np.sqrt(self.trials.schedule.n_candidates), 2, 4)
         return {"ls": "", "marker": "o", "ms": size, "mew": 0, "color": COLOURS[0], "alpha": alpha}
@@ -440,12 +440,15 @@ class HalvingDisplay:
         """The colour of text: black, or light on a dark background."""
         return self.ax_.xaxis.label.get_color()
 
-    def _jitter(self, rows: Any = slice(None)) -> np.ndarray:
-        """-0.5 to 0.5 by the golden ratio, so that neighbours of any number keep apart."""
-        return (self.trials.candidate[rows] * 0.618034) % 1 - 0.5
+    def _jitter(self) -> np.ndarray:
+        """For each trial a place from -0.5 to 0.5. It is the candidate's number times the golden
+        ratio, modulo 1, so consecutive numbers are far apart and any range of them fills the width
+        evenly."""
+        return (self.trials.candidate * 0.618034) % 1 - 0.5
 
     def _across(self) -> np.ndarray:
-        """Where trials stand on the axis of levels: brackets beside one another."""
+        """Where each trial stands on the axis of levels: about its level, with the brackets side by
+        side."""
         width = 0.76 / len(self.trials.schedule)
         beside = self.trials.bracket - (len(self.trials.schedule) - 1) / 2
         return self.trials.level + width * (beside + 0.7 * self._jitter())
@@ -464,8 +467,8 @@ class HalvingDisplay:
         self.ax_.set_xlabel(self.trials.resource_name)
 
     def _near(self) -> np.ndarray:
-        """The scores, with NaN for those far worse than most: one of -1e9 would press all others
-        into a line."""
+        """The scores, with NaN in place of those far worse than most: a single -1e9 would leave all
+        others no height on the axis."""
         loss = -self.trials.score if self.trials.maximize else self.trials.score
         known = loss[np.isfinite(loss)]
         good, bad = np.quantile(known, [0.1, 0.75], method="lower") if len(known) else (0, 0)
@@ -473,7 +476,8 @@ class HalvingDisplay:
         return np.where(np.isfinite(loss) & (loss <= fence), self.trials.score, np.nan)
 
     def _score_axis(self, ax: Any, shown: np.ndarray) -> None:
-        """Spread out where the better half of the scores crowd against a bound, 1 or 0."""
+        """Name the axis of the scores that are ``shown``, and spread it out where their better half
+        crowds against a bound, 1 or 0."""
         ax.set_ylabel(self.trials.score_name)
         ax.grid(axis="y", alpha=0.3)
         scores, maximize = shown[np.isfinite(shown)], self.trials.maximize
@@ -486,8 +490,9 @@ class HalvingDisplay:
             _spread(ax, bound, closest=gaps[gaps > 0].min())
 
     def _legend(self, ax: Any, shown: np.ndarray, page: Any = None, **place: Any) -> None:
-        """What the axes hold, above the page or else the axes, where it covers no data; a column
-        has about 1.6 inches."""
+        """Add a legend of what ``ax`` holds, which also counts the NaN among the scores ``shown``.
+        It stands above ``ax``, or on the ``page`` where ``place`` says, so that it covers no data.
+        Each of its columns takes about 1.6 inches."""
         if n_out := np.isnan(shown).sum():
             ax.plot([], [], " ", label=f"{n_out} failed or off the axis")
         (page or ax).legend(
@@ -502,8 +507,8 @@ class HalvingDisplay:
 
 
 def _spread(ax: Any, bound: float, closest: float) -> None:
-    """An axis that is logarithmic in the distance from a bound, and linear where scores are nearer
-    to it than the closest one; its ticks say the scores."""
+    """Make the axis of scores logarithmic in the distance from a bound, and linear nearer to the
+    bound than the ``closest`` score; the ticks are labelled with scores, not distances."""
     from matplotlib.ticker import AsinhLocator
 
     def forward(score: np.ndarray) -> np.ndarray:

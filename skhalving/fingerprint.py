@@ -69,9 +69,9 @@ class _Reading:
     Attributes
     ----------
     met : dict of int to (str, object)
-        The texts of objects, functions and classes, by their ids. One that is met again while it is
-        being read, as in a recursion, goes by a number. It is held here so that nobody else gets
-        its id.
+        The texts of objects, functions and classes that were met, by their ids. An object that is
+        met again while it is being read, as in a recursion, goes by a number. The objects are held
+        here too, so that none is deleted and its id given to another.
 
     packages : set of str
         Those that the installed functions, classes and modules are of.
@@ -159,7 +159,8 @@ def _parts(value: Any) -> Any:
     return value.__getstate__()
 
 
-# Whoever pickles by none of its own has nothing but attributes, which can be read one by one.
+# A class that defines none of these pickles its attributes and nothing else, so they can be read
+# one by one. An object of any other class is hashed as it pickles.
 _PICKLING = ("__reduce__", "__reduce_ex__", "__getstate__")
 
 # Members of a class that say where and how it was written.
@@ -169,7 +170,8 @@ _ASIDE = {
 
 
 def _members(kind: type) -> dict[str, Any]:
-    """Those of a class, without the numbers that its own methods assign: these count calls."""
+    """The members of a class that say what it does. What its own methods assign is left out, since
+    it changes as they are called: a number of calls, for example."""
     members = {n: m for n, m in vars(kind).items() if n not in _ASIDE and _is_fixed(m)}
     codes = [m.__code__ for m in members.values() if isinstance(m, FunctionType)]
     assigned = _names(codes, "STORE_ATTR")
@@ -177,7 +179,8 @@ def _members(kind: type) -> dict[str, Any]:
 
 
 def _is_fixed(value: Any) -> bool:
-    """Whether it is code, or a constant; a list or an array of a module may change at any time."""
+    """Whether a global, or a member of a class, is code or a constant. A list or an array is
+    neither: it may change at any time."""
     if isinstance(value, (tuple, frozenset)):
         return all(map(_is_fixed, value))
     is_code = callable(value) or hasattr(type(value), "__get__") or hasattr(value, "get_params")
@@ -201,8 +204,7 @@ def _names(codes: Iterable[Any], *operations: str) -> set[str]:
     """The names that some byte code operations use, in code objects and in those nested in them."""
     names: set[str] = set()
     for code in codes:
-        done = dis.get_instructions(code)
-        names |= {step.argval for step in done if step.opname in operations}
+        names |= {step.argval for step in dis.get_instructions(code) if step.opname in operations}
         names |= _names((c for c in code.co_consts if isinstance(c, CodeType)), *operations)
     return names
 

@@ -28,9 +28,7 @@ def seconds_of(max_time: Any) -> float:
     ValueError
         If there is no time.
     """
-    if max_time is None:
-        return inf
-    seconds = max_time
+    seconds = inf if max_time is None else max_time
     if isinstance(max_time, timedelta):
         seconds = max_time.total_seconds()
     elif isinstance(max_time, np.timedelta64):
@@ -63,9 +61,11 @@ class Pace:
     def __init__(self, max_time: Any = None, refit_amount: float = 0.0) -> None:
         self._start, self._max_seconds = time.monotonic(), seconds_of(max_time)
         self.max_time, self.refit_amount = max_time, refit_amount
-        self._n: dict[int, int] = {}  # of evaluations, by amount
+        # By amount: how many evaluations were run, the seconds that they took in all, and those of
+        # the slowest fit, without its scores.
+        self._n: dict[int, int] = {}
         self._seconds: dict[int, float] = {}
-        self._slowest: dict[int, float] = {}  # of fits alone
+        self._slowest: dict[int, float] = {}
 
     def arrived(self, task: Task, outcome: Outcome) -> None:
         """Note what an evaluation took."""

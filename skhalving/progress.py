@@ -6,7 +6,6 @@ watcher that raises ends the search, as any exception outside a fit does.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from skhalving.pace import Pace
@@ -18,7 +17,8 @@ from skhalving.task import Outcome, Task
 
 
 class Watcher:
-    """Does nothing; others take what they need."""
+    """The methods that a watcher may have. Here they do nothing; a subclass defines those that it
+    needs."""
 
     def began(self, level: int) -> None:
         """The first trial of a level was asked for."""
@@ -77,8 +77,8 @@ class SklearnCallbacks(Callbacks, Watcher):
 
 
 class Reporter(Watcher):
-    """Makes a dict of each evaluation, of each level and of the end, and hands it to those who want
-    it: ``say_level`` and ``say_evaluation``, which print it, and the user's ``on_result``.
+    """Makes a dict of each evaluation, of each level and of the end, prints a line of it if
+    ``verbose`` asks for that, and hands it to the user's ``on_result``.
 
     The dicts are described in the documentation of ``HyperbandSearchCV``.
 
@@ -95,10 +95,10 @@ class Reporter(Watcher):
         What the resource is called.
 
     verbose : int
-        1 prints levels, 2 evaluations as well.
+        Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable or None
-        Called last: what it raises costs nobody what they know.
+        Called last, so that what it raises keeps nobody else from being told.
 
     sign : {1, -1}, default=1
         What the race's scores were multiplied by.
@@ -114,14 +114,9 @@ class Reporter(Watcher):
         on_result: Callable[[dict[str, Any]], object] | None,
         sign: int = 1,
     ) -> None:
-        says = (say_level, say_evaluation)[: max(0, verbose)]
-        self._calls: list[Callable[[dict[str, Any]], object]] = [
-            partial(say, unit, len(race.schedule.levels)) for say in says
-        ]
-        if on_result is not None:
-            self._calls.append(on_result)
-        self._params = params
-        self._race, self._pace, self._sign = race, pace, sign
+        self._race, self._pace, self._params, self._sign = race, pace, params, sign
+        self._unit, self._on_result = unit, on_result
+        self._printed = ("level", "evaluation")[: max(0, verbose)]
         self._evaluated: Counter[int] = Counter()  # by level
         self._n_fitted = self._n_shared = 0  # transformers
 
@@ -131,7 +126,7 @@ class Reporter(Watcher):
         self._n_shared += outcome.n_shared
         params = self._params[trial.candidate]
         self._report(
-            event="evaluation",
+            "evaluation",
             **trial._asdict(),
             params=dict(params) if isinstance(params, dict) else params,
             rung=self._race.schedule.iter(trial.bracket, trial.level),
@@ -145,11 +140,11 @@ class Reporter(Watcher):
         )
 
     def ended(self, level: int) -> None:
-        self._report(event="level", **self._at(level))
+        self._report("level", **self._at(level))
 
     def closed(self) -> None:
         highest = max(trial.level for trial in self._race.scores)
-        self._report(event="end", **{**self._at(highest), "left": 0.0})
+        self._report("end", **{**self._at(highest), "left": 0.0})
 
     def _at(self, level: int) -> dict[str, Any]:
         """What is known at the end of a level."""
@@ -167,45 +162,45 @@ class Reporter(Watcher):
             "transformers_shared": self._n_shared,
         }
 
-    def _report(self, **event: Any) -> None:
-        for call in self._calls:
-            call(event)
+    def _report(self, event: str, **what: Any) -> None:
+        if event in self._printed:
+            line = _level_line if event == "level" else _evaluation_line
+            print(line(self._unit, len(self._race.schedule.levels), what))
+        if self._on_result is not None:
+            self._on_result({"event": event, **what})
 
 
-def say_level(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
-    """Print a line for each level: candidates, amount, folds, evaluations, best score, seconds so
-    far and to come."""
-    if told["event"] == "level":
-        is_last = told["level"] + 1 == n_levels
-        fitted, shared = told["transformers_fitted"], told["transformers_shared"]
-        print(
-            f"level {told['level'] + 1} of {n_levels}: {told['n_candidates']} candidates, "
-            f"{unit}={told['n_resources']}, {told['n_folds']} fold{'s'[: told['n_folds'] > 1]}, "
-            f"{told['n_evaluations']} evaluations; best {told['best']:.4g}; "
-            f"{told['elapsed']:.1f} s elapsed"
-            + ("" if is_last else f", about {told['left']:.1f} s left")
-            + (f"; transformers: {fitted} fits instead of {fitted + shared}" if shared else "")
-        )
+def _level_line(unit: str, n_levels: int, told: Mapping[str, Any]) -> str:
+    """Candidates, amount, folds, evaluations, best score, seconds so far and to come."""
+    is_last = told["level"] + 1 == n_levels
+    fitted, shared = told["transformers_fitted"], told["transformers_shared"]
+    return (
+        f"level {told['level'] + 1} of {n_levels}: {told['n_candidates']} candidates, "
+        f"{unit}={told['n_resources']}, {told['n_folds']} fold{'s'[: told['n_folds'] > 1]}, "
+        f"{told['n_evaluations']} evaluations; best {told['best']:.4g}; "
+        f"{told['elapsed']:.1f} s elapsed"
+        + ("" if is_last else f", about {told['left']:.1f} s left")
+        + (f"; transformers: {fitted} fits instead of {fitted + shared}" if shared else "")
+    )
 
 
-def say_evaluation(unit: str, n_levels: int, told: Mapping[str, Any]) -> None:
-    """Print a line for each evaluation."""
-    if told["event"] == "evaluation":
-        params = told["params"]
-        if isinstance(params, dict):
-            params = ", ".join(f"{name}={value}" for name, value in params.items())
-        train = told["train_scores"]
-        scores = ", ".join(
-            f"{name}=(train={train[name]:.4g}, test={score:.4g})"
-            if name in train
-            else f"{name}={score:.4g}"
-            for name, score in told["scores"].items()
-        )
-        print(
-            f"bracket {told['bracket']}, level {told['level'] + 1} of {n_levels}, "
-            f"{unit}={told['n_resources']}, fold {told['fold']}: {params}; {scores or 'failed'}; "
-            f"{told['seconds']:.2f} s"
-        )
+def _evaluation_line(unit: str, n_levels: int, told: Mapping[str, Any]) -> str:
+    """Bracket, level, amount, fold, parameters, scores, seconds."""
+    params = told["params"]
+    if isinstance(params, dict):
+        params = ", ".join(f"{name}={value}" for name, value in params.items())
+    train = told["train_scores"]
+    scores = ", ".join(
+        f"{name}=(train={train[name]:.4g}, test={score:.4g})"
+        if name in train
+        else f"{name}={score:.4g}"
+        for name, score in told["scores"].items()
+    )
+    return (
+        f"bracket {told['bracket']}, level {told['level'] + 1} of {n_levels}, "
+        f"{unit}={told['n_resources']}, fold {told['fold']}: {params}; {scores or 'failed'}; "
+        f"{told['seconds']:.2f} s"
+    )
 
 
 def time_over(max_time: Any, race: Race, unit: str) -> str:

@@ -93,8 +93,7 @@ def stratified_order(classes: np.ndarray, rng: np.random.RandomState) -> np.ndar
     ends at place t has about t * n rows of each class. First of all stands one row of each class,
     small classes first.
     """
-    counts = np.bincount(classes)
-    counts = counts[counts > 0]
+    _, counts = np.unique(classes, return_counts=True)
     shuffled = in_half(rng.permutation(len(classes)))
     by_class = shuffled[np.argsort(classes[shuffled], kind="stable")]
     place = np.concatenate([(np.arange(n) + 0.5) / n for n in counts])
@@ -123,24 +122,24 @@ class Rows:
     def __init__(
         self, n_samples: int, labels: np.ndarray | None = None, newest_first: bool = False
     ) -> None:
-        self._n_samples, self._labels, self._newest_first = n_samples, labels, newest_first
+        self._n_samples, self._newest_first = n_samples, newest_first
+        self._classes = None if labels is None else _codes(labels)
 
     def least(self, n_splits: int) -> int:
         """The lowest amount that ``min_resources="auto"`` may come to."""
         # Two rows of every class for each fold, as scikit-learn's halving has it.
-        n_classes = 1 if self._labels is None else len(np.unique(self._labels))
+        n_classes = 1 if self._classes is None else len(np.unique(self._classes))
         return 2 * n_splits * n_classes
 
     def most(self, wanted: int | str) -> int:
         """The amount of full resource: what ``max_resources`` asks for, checked."""
-        if wanted == "auto":
-            return self._n_samples
-        if int(wanted) > self._n_samples:
+        most = self._n_samples if wanted == "auto" else int(wanted)
+        if most > self._n_samples:
             raise ValueError(
                 f"max_resources={wanted} is above the {self._n_samples} rows of X; "
                 'lower it, or pass max_resources="auto"'
             )
-        return int(wanted)
+        return most
 
     def params(self, amount: int) -> dict[str, Any]:
         """What an amount adds to a configuration: nothing."""
@@ -156,12 +155,11 @@ class Rows:
             for level in levels
             if level.n_resources < self._n_samples
         }
-        classes = None if self._labels is None else _codes(self._labels)
         cut: dict[tuple[int, int], Split] = {}
         for fold in order[: max(n_folds.values(), default=0)]:
             rng = np.random.RandomState([seed, fold])
-            train, test = (self._in_order(np.asarray(p), classes, rng) for p in splits[fold])
-            least_train = 1 if classes is None else len(np.unique(classes[train]))
+            train, test = (self._in_order(np.asarray(part), rng) for part in splits[fold])
+            least_train = 1 if self._classes is None else len(np.unique(self._classes[train]))
             least_test = min(LEAST_TEST_ROWS, len(test))
             for amount in n_folds:
                 cut[fold, amount] = (
@@ -170,15 +168,13 @@ class Rows:
                 )
         return Cuts(splits, cut, FEW * self._n_samples)
 
-    def _in_order(
-        self, part: np.ndarray, classes: np.ndarray | None, rng: np.random.RandomState
-    ) -> np.ndarray:
+    def _in_order(self, part: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """The rows of a part of a fold, in the order in which levels take them."""
         if self._newest_first:
             return np.sort(part)[::-1]
-        if classes is None:
+        if self._classes is None:
             return part[rng.permutation(len(part))]
-        return part[stratified_order(classes[part], rng)]
+        return part[stratified_order(self._classes[part], rng)]
 
 
 class Parameter:

@@ -51,13 +51,12 @@ def all_cv_results(
     """
     used = np.array([[split in folds for split in range(n_splits)] for folds in outcomes])
     each = [folds[split] for folds in outcomes for split in sorted(folds)]
-    amounts = [level.n_resources for level in schedule.levels]
     results: dict[str, Any] = {
         "level": np.array([trial.level for trial in trials]),
         "candidate": np.array([trial.candidate for trial in trials]),
         "bracket": np.array([trial.bracket for trial in trials]),
         "iter": np.array([schedule.iter(trial.bracket, trial.level) for trial in trials]),
-        "n_resources": np.array([amounts[trial.level] for trial in trials]),
+        "n_resources": np.array([schedule.levels[t.level].n_resources for t in trials]),
         "continued": np.array([any(o.continued for o in folds.values()) for folds in outcomes]),
         "n_folds": used.sum(axis=1),
     }
@@ -123,7 +122,6 @@ def cv_results(every: Mapping[str, Any], n_splits: int) -> dict[str, Any]:
         if not (has_unused and name.startswith("split") and np.isnan(here).all()):
             results[name] = here
         if name.startswith("mean_test_"):
-            last_if_nan = np.where(np.isnan(here), -np.inf, here)
-            ranks = rankdata(-last_if_nan, method="min").astype(np.int32)
-            results[name.replace("mean", "rank", 1)] = ranks
+            loss = np.where(np.isnan(here), np.inf, -here)
+            results[name.replace("mean", "rank", 1)] = rankdata(loss, "min").astype(np.int32)
     return results

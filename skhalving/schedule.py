@@ -215,15 +215,15 @@ class Schedule:
 
     def rungs_at(self, level: int) -> list[tuple[int, Rung]]:
         """The rungs on a level, each with the position of its bracket."""
-        entered = (b for b in range(len(self)) if self.iter(b, level) >= 0)
-        return [(b, self.rung(b, level)) for b in entered]
+        return [(b, self.rung(b, level)) for b in range(len(self)) if self.iter(b, level) >= 0]
 
     def candidates_at(self, level: int) -> int:
         """Candidates on a level, of all brackets."""
         return sum(rung.n_candidates for _, rung in self.rungs_at(level))
 
     def fits_at(self, level: int) -> int:
-        """Fits on a level; folds that the rung below had at the same amount are kept."""
+        """Fits on a level. The folds on which the rung below scored its candidates with the same
+        amount are not fitted again."""
         here = self.levels[level]
         below = self.levels[level - 1] if level > 0 else Level(0, 0)
         kept = below.n_folds if below.n_resources == here.n_resources else 0
@@ -237,14 +237,14 @@ class Schedule:
         lines = ["bracket  rung  candidates  resource" + "  folds" * with_folds]
         for b, bracket in enumerate(self.brackets):
             for i, rung in enumerate(bracket.rungs):
-                head = f"{b if i == 0 else '':>7}  {i:>4}"
-                body = f"  {rung.n_candidates:>10}  {rung.n_resources:>8}"
-                lines.append(head + body + f"  {rung.n_folds:>5}" * with_folds)
+                lines.append(
+                    f"{b if i == 0 else '':>7}  {i:>4}  {rung.n_candidates:>10}  "
+                    f"{rung.n_resources:>8}" + f"  {rung.n_folds:>5}" * with_folds
+                )
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         """For a notebook: a column for each level, a row for each bracket."""
-
         rows = [["resource", *(level.n_resources for level in self.levels)]]
         if self.levels[-1].n_folds > 1:
             rows.append(["folds", *(level.n_folds for level in self.levels)])
@@ -308,9 +308,8 @@ def ladder(
             'or pass min_resources="auto" to a search'
         )
     s_max = n_steps(max_resources, min_resources, factor)
-    amounts = [max_resources // factor**s for s in range(s_max, 0, -1)]
     return (
-        *(Level(amount, folds[0]) for amount in amounts),
+        *(Level(max_resources // factor**s, folds[0]) for s in range(s_max, 0, -1)),
         *(Level(max_resources, n_folds) for n_folds in folds),
     )
 
@@ -371,16 +370,15 @@ def shares(levels: Sequence[Level], factor: int) -> list[int]:
 def climb_gently(n_candidates: int, levels: Sequence[Level], factor: int) -> Bracket:
     """A bracket of ``n_candidates`` that enters at the lowest of ``levels`` that it can fill.
 
-    Each cut keeps the fraction that :func:`shares` says, rounded up, and at least two candidates. A
-    level is filled if every cut from there on drops at least one candidate.
+    Each cut keeps the fraction that :func:`shares` says, rounded up, and at least two candidates.
+    If some cut would drop nobody, the bracket enters a level higher.
     """
-    for entered in (levels[i:] for i in range(len(levels))):
-        counts = [n_candidates]
-        for share in shares(entered, factor):
-            counts.append(max(min(n_candidates, 2), -(-counts[-1] // share)))
-        if all(before > after for before, after in pairwise(counts)):
-            break
-    return Bracket.on(entered, *counts)
+    counts = [n_candidates]
+    for share in shares(levels, factor):
+        counts.append(max(min(n_candidates, 2), -(-counts[-1] // share)))
+    if any(before == after for before, after in pairwise(counts)):
+        return climb_gently(n_candidates, levels[1:], factor)
+    return Bracket.on(levels, *counts)
 
 
 def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None) -> Schedule:

@@ -256,7 +256,7 @@ class _HalvingSearchCV(BaseSearchCV):
                         checked.pace,
                         verbose=self.verbose,
                         on_result=self.on_result,
-                        watchers=[callbacks],
+                        watchers=[callbacks] if callbacks.root is not None else [],
                         n_jobs=self.n_jobs,
                         pre_dispatch=self.pre_dispatch,
                     )

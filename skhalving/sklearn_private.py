@@ -70,26 +70,24 @@ def would_stop(model: Any) -> bool:
 class Callbacks:
     """scikit-learn's callbacks around a search: a task for each level, a leaf for each fit.
 
-    Without callbacks (or before scikit-learn 1.9) every method does nothing: a context pickles its
-    whole tree with every task, so none is made unless somebody listens. The tree is made at once,
-    since it must not grow while it is pickled.
+    Without callbacks (or before scikit-learn 1.9) there is no ``root`` and nothing to be told: a
+    context pickles its whole tree with every task, so none is made unless somebody listens. The
+    tree is made at once, since it must not grow while it is pickled.
     """
-
-    _LEAF = "candidate-split-evaluation"
 
     def __init__(self, search: Any, X: Any, y: Any, params: dict[str, Any]) -> None:
         weight = params.get("sample_weight")
         metadata = None if weight is None else {"sample_weight": weight}
         self._hooks = {"estimator": search, "X": X, "y": y, "metadata": metadata}
         self._search = search
-        self._root: Any = None
-        self._leaves: dict[Task, Any] = {}
+        self.root: Any = None
+        self._leaves: dict[Task, dict[str, Any]] = {}
         if getattr(search, "_skl_callbacks", None) or hasattr(search, "_parent_callback_ctx"):
             plan = search.schedule_
             n_subtasks = len(plan.levels) + (search.refit is not False)
-            self._root = search._init_callback_context(max_subtasks=n_subtasks)
+            self.root = search._init_callback_context(max_subtasks=n_subtasks)
             self._levels = [
-                self._root.subcontext(
+                self.root.subcontext(
                     task_name=f"{plan.candidates_at(i)} candidates, {search.resource}={amount}, "
                     f"{n_folds} of {search.n_splits_} folds",
                     max_subtasks=plan.fits_at(i),
@@ -97,41 +95,42 @@ class Callbacks:
                 for i, (amount, n_folds) in enumerate(plan.levels)
             ]
             self._spare = [
-                [level.subcontext(task_name=self._LEAF) for _ in range(level.max_subtasks)]
+                [
+                    level.subcontext(task_name="candidate-split-evaluation")
+                    for _ in range(level.max_subtasks)
+                ]
                 for level in self._levels
             ]
-            self._root.call_on_fit_task_begin(**self._hooks)
+            self.root.call_on_fit_task_begin(**self._hooks)
 
     def began(self, level: int) -> None:
-        if self._root is not None:
-            self._levels[level].call_on_fit_task_begin(estimator=self._search)
+        self._levels[level].call_on_fit_task_begin(estimator=self._search)
 
     def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
-        if self._root is not None:
-            self._leaves.update((task, self._spare[trial.level].pop(0)) for task in tasks)
+        self._leaves |= {
+            task: {"caller": self._search, "callback_ctx": self._spare[trial.level].pop(0)}
+            for task in tasks
+        }
 
     def leaf(self, task: Task) -> dict[str, Any]:
         """The arguments with which `_fit_and_score` reports a fit to the callbacks; none without
         callbacks."""
-        if self._root is None:
-            return {}
-        return {"caller": self._search, "callback_ctx": self._leaves[task]}
+        return self._leaves.get(task, {})
 
     def ended(self, level: int) -> None:
-        if self._root is not None:
-            self._levels[level].call_on_fit_task_end(estimator=self._search)
+        self._levels[level].call_on_fit_task_end(estimator=self._search)
 
     def refit(self, fit: Any, estimator: Any) -> None:
         """Call ``fit()``, which fits ``estimator``, as a task of its own."""
-        if self._root is None:
+        if self.root is None:
             fit()
             return
-        context = self._root.subcontext(task_name="refit-with-best-params")
+        context = self.root.subcontext(task_name="refit-with-best-params")
         with context.propagate_callback_context(estimator):
             context.call_on_fit_task_begin(**self._hooks)
             fit()
         context.call_on_fit_task_end(**self._hooks)
 
     def end(self) -> None:
-        if self._root is not None:
-            self._root.call_on_fit_task_end(**self._hooks)
+        if self.root is not None:
+            self.root.call_on_fit_task_end(**self._hooks)

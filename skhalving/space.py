@@ -31,13 +31,9 @@ def fill(
 ) -> tuple[list[Any], Schedule]:
     """The candidates, in the order of the brackets that they enter, and the schedule for that
     many."""
-    default = rule(None).n_candidates
-    if callable(space):
-        candidates = [space(rng) for _ in range(n_candidates or default)]
-        return candidates, scheduled(rule, candidates)
-    candidates = draw(space, n_candidates, default, rng)
+    candidates = draw(space, n_candidates, rule(None).n_candidates, rng)
     schedule = scheduled(rule, candidates)
-    if len(schedule) > 1:
+    if len(schedule) > 1 and not callable(space):
         # A grid's neighbours stand together, and a bracket should see all of the space. A single
         # bracket keeps the grid's order, as GridSearchCV does.
         candidates = [candidates[i] for i in rng.permutation(len(candidates))]
@@ -64,9 +60,11 @@ def scheduled(rule: Callable[[int | None], Schedule], candidates: Sequence[Any])
 def with_starting_points(
     candidates: list[Any], schedule: Schedule, points: Sequence[Any]
 ) -> tuple[list[Any], Schedule]:
-    """The same and, numbered after them, starting points: a last bracket of one rung, the highest.
+    """The candidates and the schedule, with starting points added to both.
 
-    So they are scored with full resource on all folds, and have no part in what others race for.
+    Starting points are numbered after the candidates. They make up a last bracket, which has the
+    highest level alone: so they are scored with full resource on all folds, and compete with nobody
+    for a promotion.
     """
     if not points:
         return candidates, schedule
@@ -75,12 +73,15 @@ def with_starting_points(
 
 
 def draw(
-    space: Grids, n_candidates: int | None, default: int, rng: np.random.RandomState
-) -> list[dict[str, Any]]:
+    space: Space, n_candidates: int | None, default: int, rng: np.random.RandomState
+) -> list[Any]:
     """``n_candidates`` configurations; None: all points of a grid, ``default`` of anything else.
 
-    Warns when the space has fewer than asked for.
+    Those drawn from distributions are all different. A warning says so when the space has fewer
+    configurations than asked for. What a callable returns is taken as it comes.
     """
+    if callable(space):
+        return [space(rng) for _ in range(n_candidates or default)]
     if not any(hasattr(values, "rvs") for part in parts(space) for values in part.values()):
         size = len(ParameterGrid(space))
         n = size if n_candidates is None else min(n_candidates, size)
@@ -108,7 +109,8 @@ def draw(
 
 
 def first_like(candidates: Sequence[dict[str, Any]]) -> list[int]:
-    """For each candidate, the first that equals it: itself unless a grid repeats a point."""
+    """For each candidate, the number of the first that equals it: its own number, unless a grid
+    repeats a point."""
     first: dict[Hashable, int] = {}
     return [first.setdefault(_key(point), i) for i, point in enumerate(candidates)]
 

@@ -62,7 +62,7 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
         to = direction.name.lower()
         raise ValueError(f"study has direction {study.direction.name}; give one to {to}")
     parameters = trials.parameters()
-    tried = {name: dict(zip(v.rows, _tried(v), strict=True)) for name, v in parameters.items()}
+    tried = {name: dict(zip(v.rows, v.tried, strict=True)) for name, v in parameters.items()}
     distributions = {name: _distribution(values) for name, values in parameters.items()}
     for row in trials.last():
         way = np.flatnonzero(trials.candidate == trials.candidate[row])
@@ -85,18 +85,12 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
     return study
 
 
-def _tried(values: Values) -> list[Any]:
-    """The values as Optuna takes them: labels, integers or floats."""
-    if values.labels is not None:
-        return [values.labels[int(place)] for place in values.x]
-    return values.x.astype(int if values.are_whole else float).tolist()
-
-
 def _distribution(values: Values) -> Any:
     """The narrowest one that holds the values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if values.labels is not None:
         return CategoricalDistribution(values.labels)
-    kind = IntDistribution if values.are_whole else FloatDistribution
-    return kind(min(_tried(values)), max(_tried(values)), log=values.is_log)
+    low, high = min(values.tried), max(values.tried)
+    kind = IntDistribution if isinstance(low, int) else FloatDistribution
+    return kind(low, high, log=values.is_log)

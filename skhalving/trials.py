@@ -91,7 +91,8 @@ class Values:
     Attributes
     ----------
     rows : ndarray of shape (n,)
-        Into the table: where the candidates that have the parameter came last.
+        For each candidate that has the parameter, the row of the table on the highest level that
+        the candidate reached.
 
     x : ndarray of shape (n,)
         The number, or the position of the label.
@@ -105,9 +106,11 @@ class Values:
     labels: list[str] | None
 
     @property
-    def are_whole(self) -> bool:
-        """Whether all are integers."""
-        return self.labels is None and bool((self.x % 1 == 0).all())
+    def tried(self) -> list[Any]:
+        """The values: labels, or integers if all numbers are whole, or floats."""
+        if self.labels is not None:
+            return [self.labels[int(place)] for place in self.x]
+        return self.x.astype(int if (self.x % 1 == 0).all() else float).tolist()
 
     @property
     def is_log(self) -> bool:
@@ -116,9 +119,11 @@ class Values:
         A journal does not hold what they were drawn from. Half of a uniform sample lies below half
         of its maximum, half of such a log-uniform one below 1 / sqrt(30) = 0.18 of it.
         """
-        if self.labels is not None or self.x.min() <= 0 or self.x.max() < 30 * self.x.min():
-            return False
-        return bool(np.median(self.x) < 0.3 * self.x.max())
+        return bool(
+            self.labels is None
+            and 0 < 30 * self.x.min() <= self.x.max()
+            and np.median(self.x) < 0.3 * self.x.max()
+        )
 
     def explained(self, standing: np.ndarray) -> float:
         """The share of the variance of the candidates' ranks that lies between the values, in five
@@ -191,7 +196,8 @@ class Trials:
 
     @classmethod
     def of(cls, search: Any, metric: str | None = None) -> Self:
-        """Of any of these: a journal's path, what a plain function returned, a fitted search."""
+        """The table of any of these: a journal's path, what a plain function returned, or a fitted
+        search."""
         if isinstance(search, (str, os.PathLike)):
             return cls.of_journal(Replay(search), metric)
         if hasattr(search, "history"):
@@ -200,7 +206,8 @@ class Trials:
 
     @classmethod
     def of_search(cls, search: Any, metric: str | None = None) -> Self:
-        """Of a fitted search; the metric is that of ``refit`` or the first, unless named."""
+        """The table of a fitted search; the metric is that of ``refit`` or the first, unless one is
+        named."""
         check_is_fitted(search, "cv_results_")
         if not hasattr(search, "all_cv_results_"):
             raise TypeError(
@@ -220,7 +227,7 @@ class Trials:
 
     @classmethod
     def of_result(cls, result: Any) -> Self:
-        """Of what a plain function returned."""
+        """The table of what a plain function returned."""
         history, score = result.history, result.history["score"]
         amounts = [amount for amount, _ in result.schedule.levels]  # rising, as there is one fold
         tried = [result.configurations[candidate] for candidate in history["candidate"]]
@@ -268,8 +275,8 @@ class Trials:
         maximize: bool = True,
         resource_name: str = "resource",
     ) -> Self:
-        """Of the columns of ``all_cv_results_``; the metric is the default or the first, unless
-        named."""
+        """The table from the columns of ``all_cv_results_``; the metric is the default or the
+        first, unless named."""
         prefix = "mean_test_"
         known = [name.removeprefix(prefix) for name in results if name.startswith(prefix)]
         metric = metric or (default if default in known else known[0])
@@ -364,24 +371,30 @@ def rank_agreement(search: Any, *, metric: str | None = None) -> dict[str, np.nd
 
 
 def agreement(trials: Trials) -> dict[str, np.ndarray]:
-    """The same, of the table."""
+    """What :func:`rank_agreement` returns, from the table."""
     loss = -trials.score if trials.maximize else trials.score
     table = np.full((len(trials.schedule.levels), trials.candidate.max() + 1), np.nan)
     table[trials.level, trials.candidate] = loss
-    rows = []
-    for level, (lower, upper) in enumerate(pairwise(table)):
-        both = np.isfinite(lower) & np.isfinite(upper)
-        pair, n = np.array([lower[both], upper[both]]), int(both.sum())
-        correlation = low = high = cut = np.nan
-        if n >= 4 and np.ptp(pair, axis=1).all():
-            picks = np.random.RandomState(0).randint(n, size=(1000, n))
-            correlation = _spearman(pair[:, np.newaxis])[0]
-            low, high = np.nanquantile(_spearman(pair[:, picks]), [0.05, 0.95])
-            below, top = np.argsort(pair, axis=1, kind="stable")[:, : -(-n // 3)]
-            cut = 1 - np.isin(top, below).mean()
-        rows.append((*trials.schedule.levels[level], n, correlation, low, high, cut))
+    rows = [
+        (*level, *_agreement(lower, upper))
+        for level, (lower, upper) in zip(trials.schedule.levels, pairwise(table), strict=False)
+    ]
     names = ("n_resources", "n_folds", "n_candidates", "correlation", "low", "high", "cut")
     return {name: np.array([row[i] for row in rows]) for i, name in enumerate(names)}
+
+
+def _agreement(lower: np.ndarray, upper: np.ndarray) -> tuple[float, ...]:
+    """Of two levels' losses by candidate, NaN where there is none: how many candidates have both,
+    the correlation of their ranks with the ends of its interval, and the share of the best that the
+    lower level would have cut."""
+    both = np.isfinite(lower) & np.isfinite(upper)
+    pair, n = np.array([lower[both], upper[both]]), int(both.sum())
+    if n < 4 or not np.ptp(pair, axis=1).all():
+        return n, np.nan, np.nan, np.nan, np.nan
+    picks = np.random.RandomState(0).randint(n, size=(1000, n))
+    low, high = np.nanquantile(_spearman(pair[:, picks]), [0.05, 0.95])
+    below, top = np.argsort(pair, axis=1, kind="stable")[:, : -(-n // 3)]
+    return n, _spearman(pair), low, high, 1 - np.isin(top, below).mean()
 
 
 def _is_number(value: Any) -> bool:
@@ -390,12 +403,11 @@ def _is_number(value: Any) -> bool:
     )
 
 
-def _spearman(pair: np.ndarray) -> np.ndarray:
-    """The correlation of the ranks of two arrays of shape (n_samples, n)."""
+def _spearman(pair: np.ndarray) -> Any:
+    """The correlation of the ranks of two arrays of shape (..., n), along the last axis."""
     lower, upper = rankdata(pair, axis=-1) - (pair.shape[-1] + 1) / 2
     with np.errstate(invalid="ignore"):  # all equal: no correlation
-        spread = np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
-        return (lower * upper).sum(-1) / spread
+        return (lower * upper).sum(-1) / np.sqrt((lower**2).sum(-1) * (upper**2).sum(-1))
 
 
 def _name_of_score(scoring: Any, estimator: Any) -> str:

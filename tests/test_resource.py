@@ -236,6 +236,13 @@ def test_a_part_is_as_large_as_its_rows(kind):
     assert sizes[0] < 1.3 * rows * columns * sizes[1]
 
 
+def test_labels_do_not_travel():
+    """The resource goes to the workers with every evaluation; of the labels, however long they are,
+    it holds at most a byte for each row."""
+    labels = np.array(["a class with a long name", "another"])[np.arange(N_ROWS) % 2]
+    assert len(pickle.dumps(Rows(N_ROWS, labels))) < N_ROWS + 1000
+
+
 def test_folds_count_together():
     """What all folds of a level need decides: a part each would be more than the whole."""
     y = np.arange(N_ROWS) % 2
