@@ -29,8 +29,8 @@ from sklearn import config_context, get_config
 
 from skhalving.engines import Call, Died, Engine, engine
 from skhalving.pace import Pace
-from skhalving.progress import Watcher, Watchers
-from skhalving.race import Race, Trial
+from skhalving.race import Move, Race, Trial
+from skhalving.schedule import Schedule
 from skhalving.store import Store
 from skhalving.task import Outcome, Task
 
@@ -115,6 +115,62 @@ class Work(ABC):
     def is_late(self, task: Task) -> bool:
         """Whether the task ended its worker itself, because it took too long."""
         return False
+
+
+class Watcher:
+    """The methods that a watcher may have. Here they do nothing; a subclass defines those that it
+    needs."""
+
+    def began(self, level: int) -> None:
+        """The first trial of a level was asked for."""
+
+    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
+        """A trial was asked for; these of its tasks will run for it."""
+
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        """A task that was run for a trial came back with its outcome."""
+
+    def told(self, trial: Trial, move: Move) -> None:
+        """The race knows a trial's score, and some candidates may have moved by it."""
+
+    def ended(self, level: int) -> None:
+        """The last trial of a level was told, or time is over."""
+
+    def closed(self) -> None:
+        """The race is over: every trial was told, or time is over."""
+
+
+class Watchers:
+    """All who watch one race."""
+
+    def __init__(self, schedule: Schedule, watchers: Iterable[Watcher]) -> None:
+        self._schedule, self._watchers = schedule, list(watchers)
+        self._untold: dict[int, int] = {}  # by level that has begun: trials without a score
+
+    def _tell(self, what: str, *args: Any) -> None:
+        for watcher in self._watchers:
+            getattr(watcher, what)(*args)
+
+    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
+        if trial.level not in self._untold:
+            self._untold[trial.level] = self._schedule.candidates_at(trial.level)
+            self._tell("began", trial.level)
+        self._tell("asked", trial, tasks)
+
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        self._tell("arrived", trial, task, outcome)
+
+    def told(self, trial: Trial, move: Move) -> None:
+        self._tell("told", trial, move)
+        self._untold[trial.level] -= 1
+        if not self._untold[trial.level]:
+            self._tell("ended", trial.level)
+
+    def close(self) -> None:
+        """End the levels that time has left unfinished, and the race."""
+        for level in [level for level, untold in self._untold.items() if untold]:
+            self._tell("ended", level)
+        self._tell("closed")
 
 
 def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) -> bool:

@@ -1,75 +1,21 @@
 """Who watches a race: they are told what happens, and never asked.
 
-The loop tells ``Watchers``, which passes everything on and adds when a level begins and ends. A
-watcher that raises ends the search, as any exception outside a fit does.
+They are the journal's recorder, the reporter for ``verbose`` and ``on_result``, the cleaner of the
+store, scikit-learn's callbacks, and who ends a search whose first level has failed. A watcher that
+raises ends the search, as any exception outside a fit does.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from skhalving.fingerprint import stable
+from skhalving.journal import Journal, Record
+from skhalving.loop import Watcher, Work
 from skhalving.pace import Pace
-from skhalving.race import Move, Race, Trial
-from skhalving.schedule import Level, Schedule
+from skhalving.race import Move, Trial
 from skhalving.sklearn_private import Callbacks
-from skhalving.store import Store
 from skhalving.task import Outcome, Task
-
-
-class Watcher:
-    """The methods that a watcher may have. Here they do nothing; a subclass defines those that it
-    needs."""
-
-    def began(self, level: int) -> None:
-        """The first trial of a level was asked for."""
-
-    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
-        """A trial was asked for; these of its tasks will run for it."""
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        """A task that was run for a trial came back with its outcome."""
-
-    def told(self, trial: Trial, move: Move) -> None:
-        """The race knows a trial's score, and some candidates may have moved by it."""
-
-    def ended(self, level: int) -> None:
-        """The last trial of a level was told, or time is over."""
-
-    def closed(self) -> None:
-        """The race is over: every trial was told, or time is over."""
-
-
-class Watchers:
-    """All who watch one race."""
-
-    def __init__(self, schedule: Schedule, watchers: Iterable[Watcher]) -> None:
-        self._schedule, self._watchers = schedule, list(watchers)
-        self._untold: dict[int, int] = {}  # by level that has begun: trials without a score
-
-    def _tell(self, what: str, *args: Any) -> None:
-        for watcher in self._watchers:
-            getattr(watcher, what)(*args)
-
-    def asked(self, trial: Trial, tasks: Sequence[Task]) -> None:
-        if trial.level not in self._untold:
-            self._untold[trial.level] = self._schedule.candidates_at(trial.level)
-            self._tell("began", trial.level)
-        self._tell("asked", trial, tasks)
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        self._tell("arrived", trial, task, outcome)
-
-    def told(self, trial: Trial, move: Move) -> None:
-        self._tell("told", trial, move)
-        self._untold[trial.level] -= 1
-        if not self._untold[trial.level]:
-            self._tell("ended", trial.level)
-
-    def close(self) -> None:
-        """End the levels that time has left unfinished, and the race."""
-        for level in [level for level, untold in self._untold.items() if untold]:
-            self._tell("ended", level)
-        self._tell("closed")
 
 
 class SklearnCallbacks(Callbacks, Watcher):
@@ -84,38 +30,25 @@ class Reporter(Watcher):
 
     Parameters
     ----------
-    race : Race
+    work : Work
 
     pace : Pace
-
-    params : sequence
-        Of each candidate.
-
-    unit : str
-        What the resource is called.
 
     verbose : int
         Above 0: a line for each level. Above 1: also one for each evaluation.
 
     on_result : callable or None
         Called last, so that what it raises keeps nobody else from being told.
-
-    sign : {1, -1}, default=1
-        What the race's scores were multiplied by.
     """
 
     def __init__(
         self,
-        race: Race,
+        work: Work,
         pace: Pace,
-        params: Sequence[Any],
-        unit: str,
         verbose: int,
         on_result: Callable[[dict[str, Any]], object] | None,
-        sign: int = 1,
     ) -> None:
-        self._race, self._pace, self._params, self._sign = race, pace, params, sign
-        self._unit, self._on_result = unit, on_result
+        self._work, self._pace, self._on_result = work, pace, on_result
         self._printed = ("level", "evaluation")[: max(0, verbose)]
         self._evaluated: Counter[int] = Counter()  # by level
         self._n_fitted = self._n_shared = 0  # transformers
@@ -124,12 +57,12 @@ class Reporter(Watcher):
         self._evaluated[trial.level] += 1
         self._n_fitted += outcome.n_fitted
         self._n_shared += outcome.n_shared
-        params = self._params[trial.candidate]
+        params = self._work.candidates[trial.candidate]
         self._report(
             "evaluation",
             **trial._asdict(),
             params=dict(params) if isinstance(params, dict) else params,
-            rung=self._race.schedule.iter(trial.bracket, trial.level),
+            rung=self._work.race.schedule.iter(trial.bracket, trial.level),
             n_resources=task.amount,
             fold=task.fold,
             scores=dict(outcome.scores),
@@ -143,21 +76,22 @@ class Reporter(Watcher):
         self._report("level", **self._at(level))
 
     def closed(self) -> None:
-        highest = max(trial.level for trial in self._race.scores)
+        highest = max(trial.level for trial in self._work.race.scores)
         self._report("end", **{**self._at(highest), "left": 0.0})
 
     def _at(self, level: int) -> dict[str, Any]:
         """What is known at the end of a level."""
-        scores = [score for trial, score in self._race.scores.items() if trial.level == level]
+        race = self._work.race
+        scores = [score for trial, score in race.scores.items() if trial.level == level]
         best = max(scores, key=lambda score: (score == score, score), default=float("nan"))
         return {
             "level": level,
-            **self._race.schedule.levels[level]._asdict(),
+            **race.schedule.levels[level]._asdict(),
             "n_candidates": len(scores),
             "n_evaluations": self._evaluated[level],
-            "best": self._sign * best,
+            "best": self._work.sign * best,
             "elapsed": self._pace.elapsed(),
-            "left": self._pace.seconds_above(self._race.schedule, level, self._evaluated),
+            "left": self._pace.seconds_above(race.schedule, level, self._evaluated),
             "transformers_fitted": self._n_fitted,
             "transformers_shared": self._n_shared,
         }
@@ -165,7 +99,7 @@ class Reporter(Watcher):
     def _report(self, event: str, **what: Any) -> None:
         if event in self._printed:
             line = _level_line if event == "level" else _evaluation_line
-            print(line(self._unit, len(self._race.schedule.levels), what))
+            print(line(self._work.unit, len(self._work.race.schedule.levels), what))
         if self._on_result is not None:
             self._on_result({"event": event, **what})
 
@@ -203,46 +137,100 @@ def _evaluation_line(unit: str, n_levels: int, told: Mapping[str, Any]) -> str:
     )
 
 
-def time_over(max_time: Any, race: Race, unit: str) -> str:
-    """What to say when time ran out: what was left, and where the best stands."""
-    levels = race.schedule.levels
-    n_planned = sum(race.schedule.candidates_at(level) for level in range(len(levels)))
-    top = max(trial.level for trial in race.scores)
-    amount, n_folds = levels[top]
+def time_over(max_time: Any, work: Work) -> str:
+    """The warning that time ran out: how many trials were not run, and where the best stands."""
+    schedule, n_run = work.race.schedule, len(work.race.scores)
+    n_planned = sum(schedule.candidates_at(level) for level in range(len(schedule.levels)))
+    top = max(trial.level for trial in work.race.scores)
+    amount, n_folds = schedule.levels[top]
     return (
-        f"max_time={max_time} was reached: {n_planned - len(race.scores)} of {n_planned} trials "
-        f"were not run; the best is of level {top + 1} of {len(levels)}, with {unit}={amount} and "
+        f"max_time={max_time} was reached: {n_planned - n_run} of {n_planned} trials were not run; "
+        f"the best is of level {top + 1} of {len(schedule.levels)}, with {work.unit}={amount} and "
         f"{n_folds} fold{'s'[: n_folds > 1]}"
     )
 
 
 class Cleaner(Watcher):
-    """Removes from the store what no coming evaluation can use.
+    """Removes from the store what no coming evaluation can use."""
 
-    Parameters
-    ----------
-    store : Store
-
-    levels : sequence of Level
-        The ladder.
-
-    first_like : sequence of int
-        For each candidate, the first candidate with equal parameters (itself, if there is none
-        before): they share tasks and models.
-    """
-
-    def __init__(self, store: Store, levels: Sequence[Level], first_like: Sequence[int]) -> None:
-        self._store, self._levels, self._first_like = store, levels, first_like
-        self._racing = Counter(first_like)
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._racing = Counter(work.first_like)  # candidates, by the first that equals them
 
     def told(self, trial: Trial, move: Move) -> None:
         for candidate in move.out:
-            first = self._first_like[candidate]
+            first = self._work.first_like[candidate]
             self._racing[first] -= 1
             if not self._racing[first]:
-                self._store.drop(first)
+                self._work.store.drop(first)
 
     def ended(self, level: int) -> None:
-        amount = self._levels[level].n_resources
-        if all(above.n_resources > amount for above in self._levels[level + 1 :]):
-            self._store.level_over(amount)
+        levels = self._work.race.schedule.levels
+        amount = levels[level].n_resources
+        if all(above.n_resources > amount for above in levels[level + 1 :]):
+            self._work.store.level_over(amount)
+
+
+class Recorder(Watcher):
+    """Writes the plan to a journal, and outcomes as they arrive.
+
+    At first it lets the work know what the journal knows of its candidates, which are told apart by
+    their texts: their numbers change when a search is extended.
+
+    Raises
+    ------
+    ValueError
+        If different candidates read the same.
+    """
+
+    def __init__(self, journal: Journal, work: Work) -> None:
+        self._journal, self._work = journal, work
+        self._texts = [stable(candidate) for candidate in work.candidates]
+        if len(set(self._texts)) < len(set(work.first_like)):
+            raise ValueError(
+                "a journal cannot tell some of the candidates apart, since their parameters read "
+                "the same; give them a repr that differs, or pass journal=None"
+            )
+        journal.plan(
+            {
+                "levels": [list(level) for level in work.race.schedule.levels],
+                "brackets": [[rung.n_candidates for rung in b.rungs] for b in work.race.schedule],
+                "folds": list(work.order),
+                "candidates": self._texts,
+            }
+        )
+        number = dict(zip(self._texts, work.first_like, strict=True))
+        work.known.update(
+            {
+                Task(number[record.text], record.fold, record.amount): record.outcome
+                for record in journal.known()
+                if record.text in number
+            }
+        )
+
+    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
+        candidate = self._work.candidates[task.candidate]
+        self._journal.write(
+            Record(
+                text=self._texts[task.candidate],
+                params=candidate if isinstance(candidate, dict) else {"configuration": candidate},
+                amount=task.amount,
+                fold=task.fold,
+                score=self._work.score([outcome]),
+                outcome=outcome,
+            )
+        )
+
+
+class FirstLevel(Watcher):
+    """Ends a search in which all evaluations of the lowest level failed, since larger amounts would
+    fail as well."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def ended(self, level: int) -> None:
+        if level == 0:
+            outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == 0)
+            if outcomes and all(outcome.error for outcome in outcomes):
+                self._work.complain(outcomes)

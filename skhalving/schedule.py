@@ -126,7 +126,7 @@ class Schedule:
     Attributes
     ----------
     levels : tuple of Level
-        The ladder, lowest level first.
+        The ladder, lowest level first. Levels on which no bracket has a rung are left out.
 
     brackets : tuple of Bracket
         The most exploratory first, all of them up to the highest level. Each has ``.rungs``; a rung
@@ -166,11 +166,10 @@ class Schedule:
                 2           2        81
     """
 
-    levels: tuple[Level, ...]
-    brackets: tuple[Bracket, ...]
+    levels: Sequence[Level]
+    brackets: Sequence[Bracket]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "levels", tuple(self.levels))
         object.__setattr__(self, "brackets", tuple(self.brackets))
         if not self.brackets:
             raise ValueError("a schedule without brackets runs nothing; give at least one")
@@ -187,6 +186,8 @@ class Schedule:
                     f"bracket {b} has {counts} candidates on its rungs; no rung may have more than "
                     "the one before it, and the last needs at least one"
                 )
+        tallest = max(len(bracket.rungs) for bracket in self.brackets)
+        object.__setattr__(self, "levels", tuple(self.levels[-tallest:]))
 
     def __iter__(self) -> Iterator[Bracket]:
         return iter(self.brackets)
@@ -335,7 +336,7 @@ def published(levels: Sequence[Level], factor: int, n_candidates: int | None = N
     sizes = [-(-(s_max + 1) * factor**s // (s + 1)) for s in range(s_max, -1, -1)]
     if n_candidates is not None:
         sizes = _largest_remainder(sizes, n_candidates)
-    return _schedule(levels, *(climb(n, levels[i:], factor) for i, n in enumerate(sizes) if n > 0))
+    return Schedule(levels, [climb(n, levels[i:], factor) for i, n in enumerate(sizes) if n > 0])
 
 
 def published_bracket(
@@ -343,7 +344,7 @@ def published_bracket(
 ) -> Schedule:
     """The most exploratory bracket alone, of ``factor**s_max`` candidates unless told otherwise."""
     n = factor ** (len(levels) - 1) if n_candidates is None else n_candidates
-    return _schedule(levels, climb(n, levels, factor))
+    return Schedule(levels, [climb(n, levels, factor)])
 
 
 def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
@@ -430,7 +431,7 @@ def hedged(levels: Sequence[Level], factor: int, n_candidates: int | None = None
         half = n // 2
         if len(climb_gently(half, levels, factor).rungs) == len(levels):
             first = climb_gently(n - half, levels, factor)
-            return _schedule(levels, first, climb_gently(half, levels[1:], factor))
+            return Schedule(levels, [first, climb_gently(half, levels[1:], factor)])
         levels = levels[1:]
     return hedged_bracket(levels, factor, n)
 
@@ -441,7 +442,7 @@ def hedged_bracket(
     """The most exploratory bracket of :func:`hedged` alone. By default it has half as many
     candidates as the two brackets together."""
     n = -(-3 * prod(shares(levels, factor)) // 2) if n_candidates is None else n_candidates
-    return _schedule(levels, climb_gently(n, levels, factor))
+    return Schedule(levels, [climb_gently(n, levels, factor)])
 
 
 # -- what both rules share -------------------------------------------------------------------------
@@ -451,12 +452,6 @@ Rule = Callable[[Sequence[Level], int, int | None], Schedule]
 # ``schedule``.
 RULES: Mapping[str, Rule] = {"hedged": hedged, "published": published}
 SINGLE_RULES: Mapping[str, Rule] = {"hedged": hedged_bracket, "published": published_bracket}
-
-
-def _schedule(levels: Sequence[Level], *brackets: Bracket) -> Schedule:
-    """The schedule of some brackets, on those of the levels that at least one of them uses."""
-    tallest = max(len(bracket.rungs) for bracket in brackets)
-    return Schedule(tuple(levels[len(levels) - tallest :]), brackets)
 
 
 def n_to_fill(rule: Rule, levels: Sequence[Level], factor: int) -> int:

@@ -13,13 +13,10 @@ from typing import Any
 
 from sklearn.utils import check_random_state
 
-from skhalving.fingerprint import stable
-from skhalving.journal import Journal, Record
-from skhalving.loop import Work, run
+from skhalving.journal import Journal
+from skhalving.loop import Watcher, Work, run
 from skhalving.pace import Pace
-from skhalving.progress import Cleaner, Reporter, Watcher, time_over
-from skhalving.race import Trial
-from skhalving.task import Outcome, Task
+from skhalving.progress import Cleaner, FirstLevel, Recorder, Reporter, time_over
 
 
 def opened(path: Any) -> AbstractContextManager[Journal | None]:
@@ -73,19 +70,19 @@ def conduct(
     ValueError
         If all evaluations failed, or all of the lowest level.
     """
-    race, told = work.race, list(watchers)
+    told = list(watchers)
     if journal is not None:
-        told.insert(0, _Recorder(journal, work))
-    told.append(Cleaner(work.store, race.schedule.levels, work.first_like))
+        told.insert(0, Recorder(journal, work))
+    told.append(Cleaner(work))
     if verbose > 0 or on_result is not None:
         # After the recorder and the cleaner, so that an exception of on_result keeps no outcome
         # from them.
-        told.append(Reporter(race, pace, work.candidates, work.unit, verbose, on_result, work.sign))
-    told.append(_FirstLevel(work))
+        told.append(Reporter(work, pace, verbose, on_result))
+    told.append(FirstLevel(work))
     whole = run(work, told, pace, **parallel)
-    work.complain(work.outcomes(race.scores))
+    work.complain(work.outcomes(work.race.scores))
     if not whole:
-        warnings.warn(time_over(pace.max_time, race, work.unit), UserWarning, stacklevel=4)
+        warnings.warn(time_over(pace.max_time, work), UserWarning, stacklevel=4)
     if faults := {outcome.fault for outcome in work.known.values() if outcome.fault}:
         warnings.warn(
             "The search did without some of what its evaluations leave for one another: "
@@ -93,68 +90,3 @@ def conduct(
             UserWarning,
             stacklevel=4,
         )
-
-
-class _Recorder(Watcher):
-    """Writes the plan to a journal, and outcomes as they arrive.
-
-    At first it lets the work know what the journal knows of its candidates, which are told apart by
-    their texts: their numbers change when a search is extended.
-
-    Raises
-    ------
-    ValueError
-        If different candidates read the same.
-    """
-
-    def __init__(self, journal: Journal, work: Work) -> None:
-        self._journal, self._work = journal, work
-        self._texts = [stable(candidate) for candidate in work.candidates]
-        if len(set(self._texts)) < len(set(work.first_like)):
-            raise ValueError(
-                "a journal cannot tell some of the candidates apart, since their parameters read "
-                "the same; give them a repr that differs, or pass journal=None"
-            )
-        journal.plan(
-            {
-                "levels": [list(level) for level in work.race.schedule.levels],
-                "brackets": [[rung.n_candidates for rung in b.rungs] for b in work.race.schedule],
-                "folds": list(work.order),
-                "candidates": self._texts,
-            }
-        )
-        number = dict(zip(self._texts, work.first_like, strict=True))
-        work.known.update(
-            {
-                Task(number[record.text], record.fold, record.amount): record.outcome
-                for record in journal.known()
-                if record.text in number
-            }
-        )
-
-    def arrived(self, trial: Trial, task: Task, outcome: Outcome) -> None:
-        candidate = self._work.candidates[task.candidate]
-        self._journal.write(
-            Record(
-                text=self._texts[task.candidate],
-                params=candidate if isinstance(candidate, dict) else {"configuration": candidate},
-                amount=task.amount,
-                fold=task.fold,
-                score=self._work.score([outcome]),
-                outcome=outcome,
-            )
-        )
-
-
-class _FirstLevel(Watcher):
-    """Ends a search in which all evaluations of the lowest level failed, since larger amounts would
-    fail as well."""
-
-    def __init__(self, work: Work) -> None:
-        self._work = work
-
-    def ended(self, level: int) -> None:
-        if level == 0:
-            outcomes = self._work.outcomes(t for t in self._work.race.scores if t.level == 0)
-            if outcomes and all(outcome.error for outcome in outcomes):
-                self._work.complain(outcomes)

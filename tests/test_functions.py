@@ -185,6 +185,24 @@ def test_all_failing_raises():
         successive_halving(lambda x, resource: np.nan, range(3), max_resources=3)
 
 
+def test_all_failing_raises_at_the_lowest_level_that_is_used():
+    """Also where a schedule of the user's own leaves out the lowest levels of its ladder."""
+    levels, calls = hyperband_schedule(9).levels, []
+
+    def objective(x, resource):
+        calls.append((x, resource))
+        raise OSError("no disk")
+
+    with pytest.raises(ValueError, match=r"(?s)3 of 3 evaluations failed.*no disk"):
+        successive_halving(
+            objective,
+            range(3),
+            max_resources=9,
+            schedule=Schedule(levels, [Bracket.on(levels, 3, 2)]),
+        )
+    assert calls == [(0, 3), (1, 3), (2, 3)]
+
+
 @pytest.mark.parametrize("value", ["0.5", None, [1.0], 1j])
 def test_what_is_not_a_number_is_named(value):
     """A string, a list, nothing, a complex number: an error that shows it."""

@@ -11,7 +11,7 @@ PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
     "__main__", "__init__", "search", "display", "trackers", "trials", "functions", "session",
-    "loop", "evaluate", "results", "engines", "progress", "pace", "journal", "fingerprint",
+    "progress", "loop", "evaluate", "results", "engines", "pace", "journal", "fingerprint",
     "timeout", "unlogged", "pipelines", "store", "validation", "families", "resource", "space",
     "sklearn_private", "race", "schedule", "task",
 ]  # fmt: skip

@@ -481,3 +481,12 @@ def test_html_has_a_column_for_every_level_and_a_row_for_every_bracket():
     ]
     assert "<td></td><td>27</td><td>9</td><td>3</td>" in html
     assert "folds" not in hyperband_schedule(9)._repr_html_()
+
+
+def test_levels_that_no_bracket_uses_are_left_out():
+    """A ladder begins where the tallest bracket does, whatever levels it was made on."""
+    brackets = [Bracket.on(STANDARD, 4, 2), Bracket.on(STANDARD, 3)]
+    mine = Schedule(STANDARD, brackets)
+    assert mine.levels == STANDARD[-2:]
+    assert [mine.candidates_at(level) for level in range(2)] == [4, 5]
+    assert mine == Schedule(STANDARD[-2:], brackets)
