@@ -199,7 +199,7 @@ def unwatched(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class HoldOut:
+class ValidationSet:
     """Which rows a fit watches, to stop early when its loss on them gets no better.
 
     Attributes
