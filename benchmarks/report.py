@@ -34,10 +34,10 @@ def quote(tables: Sequence[Table], n_seeds: int) -> str:
     )
     return (
         f"**On {len(tables)} tasks with five folds and {span(tables)} configurations each, "
-        f"`HyperbandSearchCV()` costs 1/{cheaper:.1f} of `GridSearchCV` and answers at rank "
-        f"{rank:.1f}, {loss:.2f} standard deviations of the best's folds below the best; for the "
-        f"price of {BUDGET} full evaluations its regret is {ours:.3f} where that of "
-        f"`RandomizedSearchCV` is {random:.3f}.**"
+        f"`HyperbandSearchCV()` costs 1/{cheaper:.1f} of `GridSearchCV`, and its answer has rank "
+        f"{rank:.1f} on average and a score {loss:.2f} standard deviations (over the folds of the "
+        f"best one) below the best; for the price of {BUDGET} full evaluations its regret is "
+        f"{ours:.3f}, and that of `RandomizedSearchCV` {random:.3f}.**"
     )
 
 
@@ -110,7 +110,7 @@ def errors(lines: Sequence[Mapping[str, Any]]) -> str:
 def means(
     tables: Sequence[Table], runs: Runs, of: Callable[[Table, Mapping[str, Any]], float]
 ) -> list[float]:
-    """For each task, over its seeds."""
+    """For each task, the mean over its seeds."""
     return [float(np.mean([of(table, run) for run in runs[table.name]])) for table in tables]
 
 
@@ -119,7 +119,7 @@ def live_regrets(tables: Sequence[Table], runs: Runs) -> list[float]:
 
 
 def live_row(method: str, tables: Sequence[Table], runs: Runs) -> list[str]:
-    """A method, over all tasks and seeds."""
+    """The row of a method, over all tasks and seeds."""
     regret = live_regrets(tables, runs)
     held = means(tables, runs, lambda table, run: live_regret(table.held, run["held"]))
     below = means(tables, runs, lambda table, run: run["held"] < table.own_held)
@@ -136,7 +136,7 @@ def live_row(method: str, tables: Sequence[Table], runs: Runs) -> list[str]:
 
 
 def live_regret(known: np.ndarray, value: float) -> float:
-    """As in the tables, where a value is not one of them."""
+    """The regret of a value that need not be in the table."""
     return float((known.max() - value) / (known.max() - np.median(known)))
 
 
@@ -163,7 +163,7 @@ def seconds(runs: Sequence[Mapping[str, Any]]) -> np.ndarray:
 
 
 def added_cells(tables: Sequence[Table], without: Runs, added: Runs) -> list[str]:
-    """Processor time without over that with: on each task the median over seeds."""
+    """How many times cheaper it is, in processor time: on each task the median over seeds."""
     cheaper = [float(np.median(seconds(without[t.name]) / seconds(added[t.name]))) for t in tables]
     return [
         str(len(tables)),
@@ -248,7 +248,7 @@ def draw_speedups(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
         values = np.array(questions.speedups(rules.METHODS[name], tables, None, n_seeds))
         ax.plot(values[order], range(len(order)), "o", color=colour, label=name, alpha=0.8)
     ax.axvline(1, color="0.4", lw=1)
-    ax.set(xscale="log", xlabel="times random search, at equal quality")
+    ax.set(xscale="log", xlabel="speed-up over random search, at equal quality")
     label(ax.xaxis, [0.06, 0.12, 0.25, 0.5, 1, 2, 4, 8, 16])
     ax.set_yticks(range(len(order)), [tables[i].name for i in order])
     ax.grid(axis="y", color="0.9")
@@ -257,13 +257,13 @@ def draw_speedups(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
 
 
 def draw_grid(tables: Sequence[Table], n_seeds: int, ax: Any) -> None:
-    """A point for each task: what a whole grid costs less, and what is lost."""
+    """A point for each task: how many times cheaper a whole grid is, and what is lost."""
     for name, colour in SHOWN.items():
         found = [figures(rules.METHODS[name], t, len(t), n_seeds) for t in tables]
         lost = [max(f.deviations, 0.01) for f in found]
         ax.plot([f.cheaper for f in found], lost, "o", color=colour, label=name, alpha=0.8)
     ax.set(xscale="log", yscale="log", xlabel="times cheaper than all configurations in full")
-    ax.set_ylabel("loss, in sd of the best's folds\n(0.01: that or less)")
+    ax.set_ylabel("loss, in standard deviations\n(0.01: that or less)")
     label(ax.xaxis, [1, 2, 4, 8, 16])
     label(ax.yaxis, [0.01, 0.03, 0.1, 0.3, 1])
 

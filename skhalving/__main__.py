@@ -1,7 +1,7 @@
-"""What a search knows by now, and what is left: ``python -m skhalving path.jsonl [--watch]``.
+"""What a search has found, and what is left to run: ``python -m skhalving path.jsonl [--watch]``.
 
-It reads the journal and nothing else, so it is safe beside the search that writes it, on any
-machine that sees the file, and needs none of the search's estimators.
+Only the journal is read. So this is safe while the search writes to it, works on any machine that
+sees the file, and needs none of the search's estimators.
 """
 
 import argparse

@@ -42,7 +42,7 @@ class HalvingDisplay:
     Attributes
     ----------
     ax_ : matplotlib Axes
-        Where it was drawn; with ``kind="parameters"`` what stands around the panels.
+        Where it was drawn; with ``kind="parameters"`` the invisible axes around the panels.
 
     panels_ : list of matplotlib Axes
         With ``kind="parameters"`` one for each parameter shown, else empty.
@@ -51,9 +51,10 @@ class HalvingDisplay:
         The figure of ``ax_``.
 
     lines_ : list of matplotlib Artist
-        With ``kind="scores"`` two a bracket (those who dropped out, those who did not), then the
-        winner; with ``kind="schedule"`` one a bracket; with ``kind="time"`` one a bracket, then the
-        best so far; with ``kind="parameters"`` the winner in each panel.
+        With ``kind="scores"`` two lines for each bracket (candidates that dropped out, and those
+        that did not), then the winner; with ``kind="schedule"`` one line for each bracket; with
+        ``kind="time"`` two for each bracket (trials below the highest level, and those on it), then
+        the best so far; with ``kind="parameters"`` the winner in each panel.
 
     Examples
     --------
@@ -167,8 +168,9 @@ class HalvingDisplay:
     ) -> Self:
         """Draw what a journal knows, also of a search that still runs.
 
-        The file is read and nothing else: it needs no estimator, and disturbs nobody who writes.
-        The schedule is the whole of it; a candidate is on a level when all its folds are known.
+        Only the file is read. This needs no estimator, and does not disturb the search that writes.
+        The schedule is that of the whole search; a candidate is drawn on a level when all its folds
+        there are known.
 
         .. versionadded:: 0.1
 

@@ -26,7 +26,7 @@ from skhalving.store import Store
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
-from skhalving.validation import HoldOut, n_iter, n_trained, stopper_of
+from skhalving.validation import ValidationSet, n_iter, n_trained, stopper_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,17 +54,17 @@ class Evaluate:
         Where models are kept for the next level.
 
     families : dict
-        How classes of estimators go on training; sent along, since a worker knows nothing of the
-        families that the script has registered. Empty: every level trains from scratch.
+        How classes of estimators go on training. The dict travels to the worker, which does not
+        know the families that the script has registered. Empty: every level trains from scratch.
 
     insist : bool
         Whether training goes on also where the result is not exactly that of training from scratch.
 
     top : int
-        The amount of full resource. A model that has had it is not kept, since no level is higher.
+        The full amount. A model that was trained with it is not kept, since no level has more.
 
-    hold_out : HoldOut or None
-        Which rows a fit watches to stop early. None: no rows.
+    validation_set : ValidationSet or None
+        Which rows a fit watches to stop early. None: it watches none.
 
     limit : TimeLimit or None
         How long an evaluation may take.
@@ -81,7 +81,7 @@ class Evaluate:
     insist: bool
     top: int
     limit: TimeLimit | None = None
-    hold_out: HoldOut | None = None
+    validation_set: ValidationSet | None = None
 
     def part(self, fold: int, amount: int) -> Evaluate:
         """An ``Evaluate`` that holds only the rows of one fold at one amount, if these are few.
@@ -101,8 +101,8 @@ class Evaluate:
         return replace(self, X=X, y=y, cuts=cuts, options={**self.options, **metadata})
 
     def __call__(self, task: Task, params: dict[str, Any], reporting: dict[str, Any]) -> Outcome:
-        """Fit and score; ``reporting`` has scikit-learn's callbacks told of it, empty if there are
-        none."""
+        """Fit and score. ``reporting`` has the arguments by which scikit-learn's callbacks are told
+        of it; it is empty if there are none."""
         with unlogged(), self._quiet(task):
             if self.limit is None:
                 return self._evaluate(task, params, reporting)
@@ -115,12 +115,13 @@ class Evaluate:
                     raise
                 why = f"TimeoutError: it ran over fit_timeout={self.limit.seconds} s"
                 return Outcome({}, error=why, ended=True)
-            # It may have rung here too, and the fit, a scorer or scikit-learn has caught it.
+            # The alarm may have rung here too: the fit, a scorer or scikit-learn may have caught
+            # its error.
             return replace(outcome, ended=alarm.rang)
 
     def _quiet(self, task: Task) -> AbstractContextManager[Any]:
-        """A context without the warning that a fit has not converged, where training is cut short:
-        below the highest level, by a parameter.
+        """A context that hides the warning that a fit has not converged, if that is to be expected:
+        the resource is a parameter, and the amount is below the full one.
 
         Filters of warnings belong to all threads of a process. So they are changed in its main
         thread alone; evaluations in other threads may warn.
@@ -149,24 +150,26 @@ class Evaluate:
         grow: Grow = fit_whole,
         done: int = 0,
     ) -> Outcome:
-        """Train an estimator that has had ``done`` of the resource, by ``grow``, and score it."""
+        """Train an estimator by ``grow``, and score it. It was trained with ``done`` units of the
+        resource before (0: it is not fitted)."""
         train, test = self.cuts.cut(task.fold, task.amount)
-        held_out = None
-        if self.hold_out is not None:
-            train, held_out = self.hold_out.split(self.y, train, test, task.fold)
+        validation = None
+        if self.validation_set is not None:
+            train, validation = self.validation_set.split(self.y, train, test, task.fold)
 
         def fit(model: Any, /, X: Any, y: Any = None, **fit_params: Any) -> None:
-            if held_out is not None:
-                watched = self._watched(train, held_out, shared, estimator, model, y, fit_params)
+            if validation is not None:
+                watched = self._watched(train, validation, shared, estimator, model, y, fit_params)
                 fit_params = {**watched, **fit_params}
             grow(model, done, task.amount, X, y, **fit_params)
 
-        # Without rows as the resource, those of a fold are the same on every level.
+        # If the resource is a parameter, a fold has the same rows on every level, so an output
+        # serves all levels: None.
         amount = None if self.resource.params(task.amount) else task.amount
         whole = grow is fit_whole
         inside, _ = innermost(estimator) if whole else owner(estimator, self.resource.name)
         with (
-            nullcontext() if whole and held_out is None else training(estimator, inside, fit),
+            nullcontext() if whole and validation is None else training(estimator, inside, fit),
             sharing(estimator, self.store, task.fold, amount, goes_on=done > 0) as shared,
         ):
             options = {**self.options, "scorer": shared.scorer(self.options["scorer"])}
@@ -201,10 +204,12 @@ class Evaluate:
         y_train: Any,
         fit_params: dict[str, Any],
     ) -> Mapping[str, Any]:
-        """The rows held out, as further arguments of the innermost model's ``fit``."""
-        assert self.hold_out is not None
+        """The validation rows, as further arguments of the innermost model's ``fit``."""
+        assert self.validation_set is not None
         X, y = _safe_split(self.estimator, self.X, self.y, rows, train)
-        with shared.scoring(X, "score test" if self.hold_out.part == "fold" else "held out"):
+        with shared.scoring(
+            X, "score test" if self.validation_set.part == "fold" else "validation"
+        ):
             X, y = as_inside(estimator, X, y)
         # A pipeline or metadata routing may have renamed the weights of the rows. They are the fit
         # parameter whose values for the training rows are the weights that the model was given.
@@ -213,16 +218,16 @@ class Evaluate:
             given = _check_method_params(self.X, full, train).items()
             name = next((name for name, value in given if np.array_equal(value, known)), None)
             weight = _check_method_params(self.X, full, rows).get(name)
-        stopper = stopper_of(model, self.hold_out.stoppers)
+        stopper = stopper_of(model, self.validation_set.stoppers)
         return stopper.arguments(model, X, stopper.encode(model, y_train, y), weight)
 
     def _iterations(self, estimator: Any, task: Task) -> tuple[float | None, bool]:
         """The iterations that a fitted estimator predicts with, and whether it stopped early, so
         that it would be the same with more of the resource."""
         prefix, model = innermost(estimator)
-        if self.hold_out is None:
+        if self.validation_set is None:
             return n_iter(model), False
-        names = stopper_of(model, self.hold_out.stoppers).parameters
+        names = stopper_of(model, self.validation_set.stoppers).parameters
         counts = self.resource.name in {f"{prefix}{name}" for name in names}
         trained = n_trained(model) if counts else None
         return n_iter(model), trained is not None and trained < task.amount
@@ -255,7 +260,7 @@ class Evaluate:
 
 
 def outcome_of(result: Mapping[str, Any]) -> Outcome:
-    """From what scikit-learn's ``_fit_and_score`` returns.
+    """The outcome of what scikit-learn's ``_fit_and_score`` returns.
 
     Raises
     ------

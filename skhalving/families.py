@@ -22,7 +22,8 @@ from sklearn.base import is_classifier
 
 from skhalving.sklearn_private import would_stop
 
-# grow(model, done, amount, X, y, **fit_params): train a model that has had `done` up to `amount`.
+# grow(model, done, amount, X, y, **fit_params): train a model on, from `done` units of a parameter
+# (0: it is not fitted) up to a total of `amount`.
 Grow = Callable[..., Any]
 Judge = Callable[[Any], bool]
 
@@ -100,11 +101,13 @@ def _grow_forest(model: Any, done: int, amount: int, X: Any, y: Any, **fit_param
 
 
 def _grow_epochs(model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any) -> None:
-    """One ``partial_fit`` an epoch: equal at any split point; a second ``fit`` would reset the
-    optimiser. It is not ``fit(max_iter=amount)``, so a level from scratch is such a chain too.
+    """Call ``partial_fit`` once for each epoch. The model is the same wherever training was
+    interrupted; a second ``fit`` would reset the optimiser. It is not the model of
+    ``fit(max_iter=amount)``, so a level that starts from scratch calls ``partial_fit`` as well.
 
-    Each call checks its data again, which on 1,347 rows cost five times an epoch of SGD and half of
-    one of a network (``benchmarks/continuation.py``): another reason why "auto" does not.
+    Each call checks its data again. On 1,347 rows that cost five times as much as an epoch of SGD,
+    and half as much as one of a network (``benchmarks/continuation.py``). This is another reason
+    why "auto" does not go on with these estimators.
     """
     target = {} if y is None else {"y": y}
     if is_classifier(model):
@@ -140,8 +143,8 @@ def _grow_catboost(
 ) -> None:
     """As the other boosters, but a fitted one refuses new parameters: a fresh one replaces it.
 
-    Going on is never exact, and another thing within a process than from a file, which a copy is as
-    well.
+    Going on is never exact. From a booster in memory it also gives another model than from one that
+    was read from a file. So it goes on from a copy, which acts like one that was read from a file.
     """
     if _FROM_SCRATCH & fit_params.keys():
         done = 0
@@ -180,12 +183,13 @@ def _has_partial_fit(model: Any) -> bool:
 
 
 def _has_no_callbacks(model: Any) -> bool:
-    # Callbacks begin anew with every fit (skorch), or hold what they saw in the last (XGBoost).
+    # Callbacks begin anew with every fit (skorch), or still hold what they saw in the last one
+    # (XGBoost).
     return not model.callbacks or model.callbacks == "disable"
 
 
 def _xgboost_draws_nothing(model: Any) -> bool:
-    # Each `fit` draws the same rows and columns again for its first tree.
+    # Each call of `fit` starts its draws of rows and columns anew.
     names = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
     drawn = any(getattr(model, name) not in (None, 1) for name in names)
     unknown = getattr(model, "kwargs", None)
@@ -193,7 +197,7 @@ def _xgboost_draws_nothing(model: Any) -> bool:
 
 
 def _lightgbm_draws_nothing(model: Any) -> bool:
-    # A parameter that is not in the constructor's list may draw something.
+    # A parameter that is not in the constructor's signature may make it draw at random.
     known = {*inspect.signature(type(model)).parameters, "verbose", "verbosity"}
     drawn = (model.subsample < 1 and model.subsample_freq > 0) or model.colsample_bytree < 1
     return model.boosting_type == "gbdt" and not drawn and model.get_params().keys() <= known
@@ -237,7 +241,7 @@ FAMILIES: dict[tuple[str, str], Family] = {
 
 
 def class_name(cls: type) -> str:
-    """The names of a class's package and of the class, by which tables know it."""
+    """The name by which tables look a class up: its package, and its own name."""
     return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
 
 
@@ -264,10 +268,10 @@ def register_continuation(
         The parameter that counts: epochs, trees, iterations.
 
     grow : callable
-        ``grow(model, done, amount, X, y, **fit_params)`` trains ``model``, which has had ``done``
-        (0: not fitted) of the parameter, up to a total of ``amount``. It gets a ``y`` of None where
-        there is none. For the class's own fit call ``type(model).fit(model, X, y)``. A model that
-        has stopped early must stay as it is.
+        ``grow(model, done, amount, X, y, **fit_params)`` trains ``model`` up to a total of
+        ``amount`` units of the parameter. Before, it was trained for ``done`` units (0: it is not
+        fitted). ``y`` is None if the search has none. For the class's own fit call
+        ``type(model).fit(model, X, y)``. A model that has stopped early must stay as it is.
 
     allows : callable, default=always
         ``allows(model)`` is False for an instance that cannot go on, given its parameters.

@@ -1,12 +1,13 @@
 """Fingerprints: texts that are equal for equal values in every process, and differ where code
 differs.
 
-``stable`` reads a value. A function or class of an installed package goes by its name, and
-``versions`` tells the package's version. Any other is the user's own, may change from day to day,
-and goes by what it does: byte code, constants, default arguments and closure of a function, bases
-and members of a class, and whatever functions, classes and constants of its module it refers to.
-Comments, line numbers, files and addresses in memory do not count. Neither does the name of the
-user's module, which is ``__main__`` when it runs as a script and another name when it is imported.
+``stable`` reads a value. A function or class of an installed package is represented by its name,
+and ``versions`` tells the package's version. Any other is the user's own, may change from day to
+day, and is represented by what it does: byte code, constants, default arguments and closure of a
+function, bases and members of a class, and whatever functions, classes and constants of its module
+it refers to. Comments, line numbers, files and addresses in memory do not count. Neither does the
+name of the user's module, which is ``__main__`` when it runs as a script and another name when it
+is imported.
 """
 
 import copyreg
@@ -36,7 +37,7 @@ def stable(value: Any) -> str:
     Returns
     -------
     text : str
-        Readable as far as it can be; of code and arrays a hash.
+        Readable where possible; code and arrays are hashed.
     """
     return _Reading().text(value)
 
@@ -52,8 +53,9 @@ def versions(*values: Any) -> dict[str, str]:
     Returns
     -------
     versions : dict of str to str
-        Of Python (the minor version, which byte code is of), NumPy, SciPy, scikit-learn, and the
-        packages whose functions and classes are in the values; by the names that are imported.
+        Those of Python (the minor version, since byte code depends on it), NumPy, SciPy,
+        scikit-learn, and the packages whose functions and classes are in the values; by the names
+        that are imported.
     """
     reading = _Reading()
     reading.text(values)
@@ -70,11 +72,11 @@ class _Reading:
     ----------
     met : dict of int to (str, object)
         The texts of objects, functions and classes that were met, by their ids. An object that is
-        met again while it is being read, as in a recursion, goes by a number. The objects are held
-        here too, so that none is deleted and its id given to another.
+        met again while it is being read, as in a recursion, is represented by a number. The objects
+        are held here too, so that none is deleted and its id given to another.
 
     packages : set of str
-        Those that the installed functions, classes and modules are of.
+        The packages of all installed functions, classes and modules that were met.
     """
 
     met: dict[int, tuple[str, Any]] = field(default_factory=dict)

@@ -121,7 +121,7 @@ def successive_halving(
     verbose: int = 0,
     on_result: Callable[[dict[str, Any]], object] | None = None,
 ) -> Result:
-    """Try all configurations with little, and the best of them with more, up to the maximum.
+    """Try all configurations with little resource, the best of them with more, up to the maximum.
 
     .. versionadded:: 0.1
 
@@ -136,11 +136,12 @@ def successive_halving(
         Any objects.
 
     max_resources : int
-        What the last rung gives, exactly; in units of the resource.
+        The amount that the last rung gives, exactly; in units of the resource.
 
     min_resources : int, default=1
-        The least that any rung gives. Rungs are ``factor`` apart, from the top down, as many as the
-        configurations can fill: 16 of them with ``max_resources=27`` start with 3 each.
+        The least amount that any rung gives. Each rung gives ``factor`` times as much as the one
+        before. There are as many rungs as the configurations can fill: with ``max_resources=27``,
+        16 configurations start with 3 units each.
 
     factor : int, default=3
         One configuration in ``factor`` is promoted, and gets ``factor`` times the resource.
@@ -157,14 +158,14 @@ def successive_halving(
         bracket of their own: the answer is never worse than the best of them.
 
     schedule : {"published", "hedged"} or Schedule, default="published"
-        How many start with how much. "published": Algorithm 1 of the paper, which did best on
-        functions of which little resource tells no lies. "hedged": as in
-        :class:`HyperbandSearchCV`.
+        How many configurations start with how much resource. "published": Algorithm 1 of the
+        paper, which did best on functions where little resource ranks configurations as much
+        resource does. "hedged": as in :class:`HyperbandSearchCV`.
 
     journal : path-like, default=None
         A file that each evaluation is written to. Run again with the same file, the same search
-        goes on from there. States are not in it: without ``states``, what is promoted after that
-        starts from scratch, with a state of None, as a warning says.
+        goes on from there. States are not in it: without ``states``, a configuration that is
+        promoted after that starts from scratch, with a state of None, and a warning says so.
 
     states : path-like, default=None
         A folder for the states of a search with a journal, so that a search that was killed goes on
@@ -173,7 +174,8 @@ def successive_halving(
         one can run code, so let nobody else write there.
 
     max_time : float or timedelta, default=None
-        In seconds if it is a number. Nothing starts after that, as a warning says.
+        In seconds if it is a number. No evaluation starts after that time; if some are left then, a
+        warning says so.
 
     n_jobs : int, default=None
         Evaluations at a time, through joblib. The result is the same for every value.
@@ -198,12 +200,12 @@ def successive_halving(
     TypeError
         If the objective returns something that is not a number.
     KeyboardInterrupt
-        With what is known so far as its attribute ``partial``, a Result, or None if that is
-        nothing.
+        If the search is interrupted. The attribute ``partial`` of the error is a Result of what is
+        known so far, or None if no evaluation has a score.
 
     See Also
     --------
-    hyperband : Also starts with fewer configurations on more.
+    hyperband : Has further brackets, which start with more of the resource.
     SuccessiveHalvingSearchCV : The same for an estimator.
 
     References
@@ -263,7 +265,7 @@ def hyperband(
     verbose: int = 0,
     on_result: Callable[[dict[str, Any]], object] | None = None,
 ) -> Result:
-    """Run successive halving from every amount to start with: many with little, few with much.
+    """Run successive halving several times: many configurations start with little, few with much.
 
     .. versionadded:: 0.1
 
@@ -281,10 +283,10 @@ def hyperband(
         ``numpy.random.RandomState``.
 
     max_resources : int
-        What the last rung of every bracket gives, exactly; in units of the resource.
+        The amount that the last rung of every bracket gives, exactly; in units of the resource.
 
     min_resources : int, default=1
-        The least that any rung gives.
+        The least amount that any rung gives.
 
     factor : int, default=3
         One configuration in ``factor`` is promoted, and gets ``factor`` times the resource.
@@ -303,14 +305,14 @@ def hyperband(
         bracket of their own: the answer is never worse than the best of them.
 
     schedule : {"published", "hedged"} or Schedule, default="published"
-        How many start with how much. "published": Algorithm 1 of the paper, which did best on
-        functions of which little resource tells no lies. "hedged": as in
-        :class:`HyperbandSearchCV`.
+        How many configurations start with how much resource. "published": Algorithm 1 of the
+        paper, which did best on functions where little resource ranks configurations as much
+        resource does. "hedged": as in :class:`HyperbandSearchCV`.
 
     journal : path-like, default=None
         A file that each evaluation is written to. Run again with the same file, the same search
-        goes on from there. States are not in it: without ``states``, what is promoted after that
-        starts from scratch, with a state of None, as a warning says.
+        goes on from there. States are not in it: without ``states``, a configuration that is
+        promoted after that starts from scratch, with a state of None, and a warning says so.
 
     states : path-like, default=None
         A folder for the states of a search with a journal, so that a search that was killed goes on
@@ -319,7 +321,8 @@ def hyperband(
         one can run code, so let nobody else write there.
 
     max_time : float or timedelta, default=None
-        In seconds if it is a number. Nothing starts after that, as a warning says.
+        In seconds if it is a number. No evaluation starts after that time; if some are left then, a
+        warning says so.
 
     n_jobs : int, default=None
         Evaluations at a time, through joblib. The result is the same for every value.
@@ -347,8 +350,8 @@ def hyperband(
     TypeError
         If the objective returns something that is not a number.
     KeyboardInterrupt
-        With what is known so far as its attribute ``partial``, a Result, or None if that is
-        nothing.
+        If the search is interrupted. The attribute ``partial`` of the error is a Result of what is
+        known so far, or None if no evaluation has a score.
 
     See Also
     --------
@@ -395,8 +398,8 @@ def hyperband(
 
 @dataclass(frozen=True, eq=False)
 class _Evaluate:
-    """One call of the objective, on a worker. A stateful one gets the state that it returned for
-    this configuration on the level below, if it has been there."""
+    """One call of the objective, on a worker. A stateful objective gets the state that it returned
+    for this configuration on the level below, or None."""
 
     objective: Callable[..., Any]
     stateful: bool
@@ -525,7 +528,8 @@ def _search(
 def _fingerprint(
     objective: Any, stateful: bool, maximize: bool, configurations: list[Any], plan: Schedule
 ) -> dict[str, Any]:
-    """All that scores depend on, and what of the schedule may not change under them."""
+    """All that scores depend on, and what a search must keep of the schedule to go on with a
+    journal: the levels, and at least as many configurations."""
     return {
         **versions(objective, configurations),
         "objective": stable(objective),
@@ -537,7 +541,7 @@ def _fingerprint(
 
 
 def _result(work: _Calls) -> Result | None:
-    """From the trials told so far; None if none of them has a score."""
+    """The result of the trials so far; None if none of them has a score."""
     race, trials = work.race, sorted(work.race.scores)
     scored = [trial for trial in trials if not np.isnan(race.scores[trial])]
     if not scored:
@@ -563,6 +567,6 @@ def _result(work: _Calls) -> Result | None:
 
 
 def readable(value: Any) -> str:
-    """As Python writes it, but ``np.float64(0.1)`` as ``0.1``, also within a dict or a list."""
+    """A value as Python writes it, but ``np.float64(0.1)`` as ``0.1``, also in a dict or a list."""
     with np.printoptions(legacy="1.21"):
         return repr(value)

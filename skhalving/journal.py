@@ -4,9 +4,9 @@ The first line, the *header*, says which search it is: a fingerprint of everythi
 depend on, and the frozen seed. The second is the *plan*: the schedule and the candidates. A search
 that goes further than the one before adds a plan of its own; the last one counts. Each of the other
 lines is one finished evaluation, a *record*. Each line ends with a checksum of what stands before
-it. A file is read as a journal or refused; it is never mended: the only bytes ever taken away are
-those of a last line that lacks its newline, since writing it was interrupted, and only by the
-search that goes on with it. There is no pickle in it.
+it. A file that is no sound journal is refused, and not changed. One thing only is ever cut off, by
+the search that goes on with the journal: a last line without its newline, whose writing was
+interrupted. There is no pickle in a journal.
 
 The journal knows nothing of estimators. The keys of a line are known in this file alone; another
 program, in this process or not, may ``read`` a journal at any time.
@@ -35,12 +35,12 @@ except ImportError:  # Windows
 
 FORMAT = 3
 MAGIC = b'{"skhalving journal": %d, ' % FORMAT
-Fields = Mapping[str, Any]  # a test for each name, or the Fields of what stands there
+Fields = Mapping[str, Any]  # for each key a test of its value, or the Fields of an object there
 LONGEST = 1 << 26  # bytes of a line, so that no file is read into memory whole
 
 
 class Header(NamedTuple):
-    """Which search a journal belongs to, and what that is going to do.
+    """Which search a journal belongs to, and what that search is going to do.
 
     Attributes
     ----------
@@ -48,12 +48,12 @@ class Header(NamedTuple):
         The frozen seed.
 
     search : mapping of str to object
-        All that its scores depend on.
+        All that the scores of the search depend on.
 
     plan : mapping of str to list, or None
         ``levels``, each with its amount and number of folds; ``brackets``, the numbers of
         candidates on their rungs; ``folds`` in the order in which levels use them; ``candidates``,
-        the text of each. None if the search was interrupted before it was written.
+        the text of each. None if the search was interrupted before it wrote a plan.
     """
 
     seed: int
@@ -67,19 +67,19 @@ class Record(NamedTuple):
     Attributes
     ----------
     text : str
-        Who was evaluated: a text that names the configuration in every process, as in the plan.
+        The configuration for comparison: a text that is the same in every process, as in the plan.
 
     params : mapping of str to object
-        The configuration to look at: values as JSON has them, their ``repr`` where it has none.
+        The configuration for readers: values that JSON can hold, and the ``repr`` of all others.
 
     amount, fold : int
-        On what.
+        The amount of the resource, and the number of the fold.
 
     score : float
-        What it counts in the race; higher is better.
+        The score that counts in the race; higher is better.
 
     outcome : Outcome
-        What came of it. Its ``fault`` is not recorded.
+        What the evaluation returned. Its ``fault`` is not recorded.
     """
 
     text: str
@@ -91,7 +91,8 @@ class Record(NamedTuple):
 
 
 class Journal:
-    """The journal of one search, to go on with it. The file is locked, and made, by ``begin``.
+    """The journal of one search, to go on with it. ``begin`` makes the file if there is none, and
+    locks it.
 
     Parameters
     ----------
@@ -135,15 +136,16 @@ class Journal:
         OSError
             If it cannot be written.
         BlockingIOError
-            If another process has begun with it.
+            If another process or thread is using the journal.
         ValueError
-            That names every field that differs; the file is as it was.
+            If the journal is that of another search; the message names every field that differs.
+            The file is as it was.
         """
         search = json.loads(json.dumps(fingerprint))  # as it will be read
         self._file = _open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         _lock(self._file, self.path)
-        # Again, since nobody else writes now. If a line is damaged, this is an error, before a byte
-        # is taken away below.
+        # Read again, since from now on nobody else writes. A damaged line raises an error here,
+        # before anything is cut off below.
         self.header = _header(self.path)
         header = self.header or Header(seed, search)
         then, now = {"seed": header.seed, **header.search}, {"seed": seed, **search}
@@ -231,7 +233,7 @@ class Journal:
 
 
 def read(path: Any) -> tuple[Header | None, Iterator[Record]]:
-    """The header and the records of a journal, for whoever wants to look.
+    """The header and the records of a journal, for any reader.
 
     It changes nothing and locks nothing, so it may be called while a search writes. A last line
     that is not whole yet is left out.
@@ -268,7 +270,7 @@ def _header(path: str) -> Header | None:
     for entry in _entries(path):
         if "outcome" not in entry:
             said |= entry
-    # Empty, or torn before anything was known.
+    # None if the file is empty, or if writing its first line was interrupted.
     return Header(said["seed"], said["search"], said.get("plan")) if said else None
 
 
@@ -279,7 +281,7 @@ def _records(path: str) -> Iterator[Record]:
 
 
 def _entries(path: str) -> Iterator[dict[str, Any]]:
-    """What the lines hold, once each is known to be whole and of its fields."""
+    """The object on each line, after a check that the line is whole and has the right fields."""
     for number, line in _lines(path):
         is_plan = line.startswith(b'{"plan": ')
         fields = _HEADER if number == 1 else _PLAN if is_plan else _RECORD
@@ -418,7 +420,8 @@ def _same(name: str, then: Any, now: Any) -> bool:
 
 
 def _open(path: str, flags: int) -> int:
-    """A descriptor. Opening a pipe would wait, and some devices act on being opened."""
+    """The descriptor of a regular file. Anything else is refused before it is opened: opening a
+    pipe would wait, and some devices act on being opened."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError(
             f"{path} is a folder, a pipe or a device, and a journal is a regular file; "
@@ -437,7 +440,8 @@ def _lock(file: int, path: str) -> None:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         else:
-            # There, locked bytes cannot be read either; this one lies behind those that are read.
+            # On Windows, locked bytes cannot be read either. So the byte that is locked lies behind
+            # all that anybody reads.
             os.lseek(file, (1 << 31) - 2, os.SEEK_SET)
             msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
     except (BlockingIOError, PermissionError):  # as Linux and as Windows say it

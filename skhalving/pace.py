@@ -1,7 +1,7 @@
 """The seconds that evaluations take, and what follows: batch size, deadline, time left.
 
 The seconds of evaluations are measured where they ran, so the start of worker processes is not in
-them. The clock is this process's own; those of other machines do not matter. This room knows
+them. The clock is this process's own; those of other machines do not matter. This module knows
 nothing of scores.
 """
 
@@ -26,7 +26,7 @@ def seconds_of(max_time: Any) -> float:
     Raises
     ------
     ValueError
-        If there is no time.
+        If ``max_time`` is not above 0 seconds.
     """
     seconds = inf if max_time is None else max_time
     if isinstance(max_time, timedelta):
@@ -53,7 +53,7 @@ class Pace:
     Raises
     ------
     ValueError
-        If there is no time.
+        If ``max_time`` is not above 0 seconds.
     """
 
     n_workers = 1  # set by the loop, since a cluster may grow and shrink
@@ -102,7 +102,8 @@ class Pace:
         """How many of ``n_tasks`` that are ready fill a batch.
 
         A batch takes about ``batch_seconds``. When few tasks are left it is smaller, half of a
-        worker's share of them, so that no worker is left alone with a long last batch.
+        worker's share of them but at least a tenth of a full batch, so that no worker is left alone
+        with a long last batch.
         """
         seconds = self.seconds(amount)
         if seconds is None:

@@ -1,19 +1,19 @@
-"""Reaching into pipelines: what candidates share is done once, and the last step goes on.
+"""Reach into pipelines: run once what candidates share, and let the last step go on training.
 
 Most searches tune the last step of a pipeline, where every candidate would fit the same
 transformers on the same rows again. Here a step is run by the first evaluation that needs it; the
 others take its fitted transformer and its output from the :class:`~skhalving.store.Store`.
 
-Whether two outputs are equal is told by their *recipes*, not by looking at rows. The recipe of a
+Two outputs are known to be equal by their *recipes*, without a look at their rows. The recipe of a
 step's output is its transformer with its parameters, whatever else its ``fit`` was given, and the
-recipe of its input; the first input is the rows of a fold. A value of unknown origin is known by
+recipe of its input; the first input is the rows of a fold. A value of unknown origin is compared by
 its content.
 
 scikit-learn's ``Pipeline`` asks its ``memory`` for every step of a fit, by a documented protocol,
 and a :class:`Sharing` answers. For the test rows, ``transform`` is replaced on the fitted
 transformers while a scorer runs. The replacement answers for these rows alone: others that a scorer
-makes up are really transformed. This room does not know which transformers, models and scorers
-there are.
+makes up are really transformed. No transformer and no model is known here by its class, except
+``TransformedTargetRegressor``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from skhalving.store import Store, cloudpickle
 # A step's output is written before it is known whether another evaluation will want it. After this
 # many different outputs of which none was wanted, only an output that is made again is written.
 _TRIALS = 2
-# Seconds. What is made more quickly is not written, not even to measure how long a file takes.
+# Seconds. If an output is made more quickly, a file is taken to be slower, and none is written to
+# measure it.
 _QUICK = 1e-3
 
 
@@ -45,7 +46,7 @@ _QUICK = 1e-3
 
 
 def nested(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """A model, the one at its end, and so on to the innermost, each after the prefix of its
+    """Yield a model, the model at its end, and so on to the innermost, each with the prefix of its
     parameters' names: ``("", pipeline), ("last__", forest)``.
 
     The end of a pipeline is its last step, that of a ``TransformedTargetRegressor`` its regressor,
@@ -61,14 +62,14 @@ def nested(model: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def innermost(model: Any) -> tuple[str, Any]:
-    """The last of the nested models, after its prefix."""
+    """The prefix of the last of the nested models, and that model."""
     *_, last = nested(model)
     return last
 
 
 def owner(model: Any, parameter: str) -> tuple[str, Any]:
-    """The nested model that a parameter belongs to, after its prefix; None in its place if the
-    parameter belongs to something else, such as a transformer."""
+    """The prefix of a parameter, and the nested model that it belongs to; None in place of the
+    model if the parameter belongs to something else, such as a transformer."""
     prefix = "".join(parameter.rpartition("__")[:2])
     return prefix, dict(nested(model)).get(prefix)
 
@@ -135,7 +136,7 @@ class _Experience:
         and to read it.
 
     tried : set of str
-        Digests of the values that were written to find that out.
+        Digests of the values by which that was measured.
 
     used : bool
         Whether an evaluation has taken a value that another one had written.
@@ -179,7 +180,7 @@ class Sharing:
         return self  # a TransformedTargetRegressor fits a clone, which has to share as well
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(None), ()  # a pipeline in a file has the memory that the user gave it: none
+        return type(None), ()  # a pickled pipeline has the memory that the user gave it: None
 
     # -- where scikit-learn calls ------------------------------------------------------------------
 
@@ -279,7 +280,7 @@ class Sharing:
         start = time.perf_counter()
         try:
             name = f"{self._fold}-{recipe.digest}"
-        except Exception:  # nothing tells the step from others
+        except Exception:  # the step cannot be compared with others
             return run(), False
         found = self._store.shared(self._amount, name)
         looked = time.perf_counter()
@@ -357,7 +358,7 @@ class _Scorer:
 
 
 class _Scorers(_Scorer, _MultimetricScorer):
-    """The same for several metrics, by whose class ``_fit_and_score`` knows them."""
+    """The same for several metrics, which ``_fit_and_score`` recognises by this class."""
 
 
 @contextmanager
@@ -382,8 +383,8 @@ def sharing(
 
     goes_on : bool, default=False
         Whether the estimator was fitted on these rows on the level below. Its last step was trained
-        on what its transformers drew. So transformers that draw are not fitted again, also where a
-        pipeline has a memory of its own.
+        on the outputs of its transformers. So transformers that draw at random without a seed are
+        not fitted again, also where a pipeline has a memory of its own.
     """
     pipelines = _pipelines(estimator)
     steps = [step for pipeline in pipelines for _, step in pipeline.steps[:-1]]
@@ -453,7 +454,7 @@ def as_inside(model: Any, X: Any, y: Any) -> tuple[Any, Any]:
 
 @contextmanager
 def _instead(instance: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
-    """Replace a method of one instance, for the moment.
+    """Replace a method of one instance, within the context.
 
     The instance is a clone or a copy, so the only methods that it has of its own are those that are
     put here. If one is replaced twice, it is the class's again once either replacement ends.

@@ -6,7 +6,7 @@ of the estimator.
 
 A fold's rows are put in one order, once, and an amount is a prefix of it: so the rows of a rung
 contain those of the rung before, every candidate gets the same ones, and a prefix of a stratified
-order is a stratified sample. This room knows nothing of the loop.
+order is a stratified sample. This module knows nothing of the loop.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Cuts:
     Parameters
     ----------
     splits : sequence of (train, test)
-        Row indices of each fold, at full resource.
+        Row indices of each fold, at the full amount.
 
     cut : mapping of (fold, amount) to (train, test)
         Row indices where the amount means a part of the fold.
@@ -81,13 +81,14 @@ def in_half(indices: Any) -> Any:
 
 
 def _codes(labels: np.ndarray) -> np.ndarray:
-    """Classes as numbers from 0, as small as they can be: there may be many millions."""
+    """Classes as numbers from 0, in the smallest type of integers, since there may be many millions
+    of rows."""
     classes = np.unique(labels)
     return np.searchsorted(classes, labels).astype(np.min_scalar_type(len(classes)))
 
 
 def stratified_order(classes: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-    """Positions in an order of which every prefix holds the classes, 0, 1, …, in proportion.
+    """Positions of rows, in an order in which every prefix has the classes in proportion.
 
     The j-th row (from 0) of a class of n rows goes to the place (j + 1/2) / n, so a prefix that
     ends at place t has about t * n rows of each class. First of all stands one row of each class,
@@ -108,10 +109,10 @@ class Rows:
     Parameters
     ----------
     n_samples : int
-        At this amount nothing is cut.
+        The number of rows of X. At this amount nothing is cut.
 
     labels : ndarray of shape (n_samples,) or None
-        Classes to stratify by. None: any row is as good as another.
+        Classes to stratify by. None: rows are drawn without regard to classes.
 
     newest_first : bool, default=False
         Keep the last rows of every fold rather than drawing them.
@@ -132,7 +133,7 @@ class Rows:
         return 2 * n_splits * n_classes
 
     def most(self, wanted: int | str) -> int:
-        """The amount of full resource: what ``max_resources`` asks for, checked."""
+        """The full amount: what ``max_resources`` asks for, checked."""
         most = self._n_samples if wanted == "auto" else int(wanted)
         if most > self._n_samples:
             raise ValueError(
@@ -216,7 +217,7 @@ class Parameter:
         return 1
 
     def most(self, wanted: int | str) -> int:
-        """The amount of full resource: what ``max_resources`` asks for, or the parameter's own."""
+        """The full amount: what ``max_resources`` asks for, or the parameter's own."""
         if wanted != "auto":
             return int(wanted)
         if self._value is None or self._value < 1:

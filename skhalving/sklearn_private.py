@@ -1,4 +1,7 @@
-"""Every private scikit-learn name in use, each with its reason. Checked on 1.6.1 and 1.9.1."""
+"""All private names of scikit-learn in use, each with its reason. Checked on 1.6.1 and 1.9.1.
+
+The code that needs many of them is here too: ``would_stop`` and ``Callbacks``.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -57,10 +60,11 @@ __all__ = [
 
 
 def would_stop(model: Any) -> bool:
-    """Whether a fitted HistGradientBoosting* has trained until its early stopping.
+    """Whether a fitted HistGradientBoosting* has stopped early.
 
-    ``_should_stop`` is its own rule; ``n_iter_ < max_iter`` misses a stop at the very last
-    iteration, and under ``warm_start`` the rule is looked at only after one more.
+    ``_should_stop`` is the rule of the model itself. ``n_iter_ < max_iter`` misses a stop at the
+    very last iteration, and under ``warm_start`` the model checks the rule only after one more
+    iteration.
     """
     validated = model.validation_score_
     scores = validated if len(validated) else model.train_score_

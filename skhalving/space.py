@@ -1,4 +1,7 @@
-"""Draw the candidates of a search from its space, without replacement, all before it starts."""
+"""Draw the candidates of a search from its space, all of them before the search starts.
+
+Draws from distributions are all different. What a function returns is taken as it comes.
+"""
 
 import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -13,7 +16,7 @@ from skhalving.schedule import Bracket, Schedule
 Grids = Mapping[str, Any] | list[Mapping[str, Any]]
 Space = Grids | Callable[[np.random.RandomState], Any]
 
-# A distribution may have few values (`randint(1, 4)`), which it does not tell. After this many
+# A distribution may have few values (`randint(1, 4)`), and does not say how many. After this many
 # draws for each candidate asked for, the configurations found are taken to be all of the space.
 DRAWS_PER_CANDIDATE = 20
 
@@ -46,7 +49,7 @@ def scheduled(rule: Callable[[int | None], Schedule], candidates: Sequence[Any])
     Raises
     ------
     ValueError
-        If it is the user's own and for another number of them.
+        If it is the user's own schedule, with another number of candidates.
     """
     schedule = rule(len(candidates))
     if schedule.n_candidates != len(candidates):
@@ -62,9 +65,9 @@ def with_starting_points(
 ) -> tuple[list[Any], Schedule]:
     """The candidates and the schedule, with starting points added to both.
 
-    Starting points are numbered after the candidates. They make up a last bracket, which has the
-    highest level alone: so they are scored with full resource on all folds, and compete with nobody
-    for a promotion.
+    Starting points are numbered after the candidates. They are a last bracket, whose only rung is
+    on the highest level. So they are scored with full resource, and compete with no candidate for
+    promotion.
     """
     if not points:
         return candidates, schedule

@@ -6,13 +6,14 @@ process, where 100 MB cost three times a file's time (``benchmarks/continuation.
 argument of a task, which would arrive as a read-only memory map.
 
 What candidates share is a file named by amount and content. Its arrays are not read but mapped, for
-all processes together and copy-on-write: who writes into an array gets pages of his own, and the
-file stays as it was.
+all processes together and copy-on-write: a process that writes into an array gets its own copy of
+those pages, and the file stays as it was.
 
 A file is written under a temporary name and then renamed, so it is whole or not there. The folder
-goes with the search, whatever ends it; those of processes that were killed go with the next search.
-Models may stand in another folder instead, where they outlive a process that is killed.
-This room knows nothing of what the files mean.
+is removed when the search ends, also by an exception; that of a killed process is removed by the
+next search on the same machine. Models may be kept in another folder instead, where they outlive a
+process that is killed. This module knows nothing of estimators: a model or a shared value is any
+object that can be pickled.
 """
 
 import io
@@ -74,7 +75,8 @@ class Store:
     # -- models, each for the next level of its candidate -----------------------------------------
 
     def keep(self, task: Task, model: Any) -> str | None:
-        """Keep the model that a task has trained; the reason if that cannot be done."""
+        """Keep the model that a task has trained. Returns the reason if that cannot be done, else
+        None."""
         if not self.is_here():
             return f"{socket.gethostname()} does not see the folder of {self._models}"
         try:
@@ -84,10 +86,12 @@ class Store:
         return None
 
     def take(self, task: Task) -> tuple[int, Any]:
-        """The model of this candidate and fold that had the most below the task's amount.
+        """The model of this candidate and fold that was trained with the largest amount below that
+        of the task.
 
-        Those of lower amounts are still there: one that cannot be read costs no more than a level,
-        and neither does a process that was killed before anybody knew the score of its model.
+        Models of lower amounts are still there. So a model that cannot be read costs no more than
+        the training of a level, and neither does a process that was killed after it had kept a
+        model and before it had returned the score.
 
         Returns
         -------
@@ -138,7 +142,7 @@ class Store:
             os.remove(self._shared(amount, name))
 
     def level_over(self, amount: int) -> None:
-        """Remove what was shared by the evaluations of an amount, of which none will come."""
+        """Remove what the evaluations of an amount have shared, when none of them is left."""
         shutil.rmtree(self._shared(amount), ignore_errors=True)
 
     def _shared(self, amount: int | None, *name: str) -> str:
@@ -167,7 +171,7 @@ class Store:
                 file.write(end.to_bytes(8))
             os.replace(temporary, path)
         finally:
-            with suppress(OSError):  # it has its other name, unless something failed
+            with suppress(OSError):  # there is none of this name, unless something failed
                 os.remove(temporary)
 
 
@@ -182,10 +186,10 @@ class _Pickler(cloudpickle.Pickler):
     """Keeps what a copy would lose.
 
     An array with gaps keeps its layout: on another layout sums differ in the last digit. Where the
-    folder of this process is given, classes and functions stay where they are: cloudpickle would
-    write a class of the script itself by value, and on reading replace the methods of the living
-    class by copies with globals of their own. Only other processes, if the file is lasting, get
-    copies.
+    folder of this process is given, classes and functions are written as references to those of
+    this process. Cloudpickle would write a class of the script itself by value, and on reading
+    replace the methods of the living class by copies with globals of their own. Only other
+    processes, if the file is lasting, get copies.
     """
 
     def __init__(self, here: str | None, lasting: bool, *args: Any, **options: Any) -> None:

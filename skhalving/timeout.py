@@ -1,6 +1,6 @@
-"""How long one piece of work may take: an alarm stops it, or its worker process ends itself.
+"""Limit the time of one evaluation: an alarm stops it, or else its worker process ends itself.
 
-An alarm rings inside the work alone. ``with limit.around(task)`` either runs it to its end or
+An alarm rings inside the evaluation alone. ``with limit.around(task)`` either runs it to its end or
 raises ``TimeoutError`` from within, so that a ``try`` around the ``with`` catches every one: while
 the limit is being set and taken back the alarm is ignored, and afterwards none is left. Limits may
 be nested, in one another and in alarms of the user's own, which are put back with the time that is
@@ -115,7 +115,7 @@ class _Alarm:
         if self._end:
             faulthandler.cancel_dump_traceback_later()
             self._end.close()
-        # None is a handler that Python did not install, and cannot.
+        # None stands for a handler that Python did not install and cannot put back.
         signal.signal(signal.SIGALRM, self._handler or signal.SIG_DFL)
         if self._left:
             left = self._left - (time.monotonic() - self._start)

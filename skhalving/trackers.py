@@ -1,4 +1,4 @@
-"""A finished search in other people's tools, each imported when it is asked for."""
+"""A search in other tools, each of which is imported when it is used."""
 
 from typing import Any
 
@@ -10,9 +10,10 @@ from skhalving.trials import Trials, Values
 def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> Any:
     """A search as an Optuna study, for its pictures, importances and dashboard.
 
-    A trial for each candidate: its scores on the levels, numbered from 0, are intermediate values;
-    those that did not reach the highest level are pruned, those without a score have failed. The
-    bracket and the candidate's number are user attributes. The extra is ``skhalving[optuna]``.
+    There is a trial for each candidate: its scores on the levels, numbered from 0, are intermediate
+    values. A candidate that failed on its last level is a failed trial; another one that did not
+    reach the highest level is a pruned trial. The bracket and the candidate's number are user
+    attributes. The extra is ``skhalving[optuna]``.
 
     .. versionadded:: 0.1
 
@@ -86,7 +87,7 @@ def to_optuna(search: Any, study: Any = None, *, metric: str | None = None) -> A
 
 
 def _distribution(values: Values) -> Any:
-    """The narrowest one that holds the values."""
+    """The narrowest distribution that holds the values."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
     if values.labels is not None:

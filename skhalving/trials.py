@@ -1,4 +1,4 @@
-"""The table that pictures and trackers read: who was where, and what came of it.
+"""The table that pictures and trackers read: which candidates stood on each level, their scores.
 
 It is made from a fitted search, from what a plain function returned, or from a journal alone, which
 needs no estimator and may be that of a search that still runs.
@@ -36,14 +36,14 @@ class Replay(Race):
     Attributes
     ----------
     search : mapping of str to object
-        All that its scores depend on.
+        All that the scores of the search depend on.
 
     records : dict of Trial to list of Record
-        Of each trial that has a score: the evaluations of its folds.
+        For each trial that has a score, the evaluations of its folds.
 
     evaluations : Counter of int
-        How many are known, by level, also of trials that have no score yet. One counts on the
-        lowest level that uses it.
+        For each level, how many of its evaluations are known, also of trials that have no score
+        yet. An evaluation that several levels use counts on the lowest of them.
 
     Raises
     ------
@@ -95,10 +95,10 @@ class Values:
         the candidate reached.
 
     x : ndarray of shape (n,)
-        The number, or the position of the label.
+        For each of these candidates the number, or the position of its label.
 
     labels : list of str or None
-        Of the categories, if the values are not all numbers.
+        The categories; None if all values are numbers.
     """
 
     rows: np.ndarray
@@ -162,7 +162,7 @@ class Trials:
         Mean and standard deviation over the folds used; NaN for a trial that failed.
 
     seconds : ndarray of shape (n_trials,)
-        What the trial cost, without anything that was kept from the rung before.
+        What the trial cost, without the folds that were kept from the rung before.
 
     best_index : int or None, default=None
         The winner's trial on its last rung. None: the best on the highest level that has a score.
@@ -171,10 +171,10 @@ class Trials:
         Whether a higher score is better.
 
     score_name : str
-        On the axis of scores.
+        The name of the axis of scores.
 
     resource_name : str
-        On the axis of levels.
+        The name of the axis of levels.
     """
 
     schedule: Schedule
@@ -245,7 +245,7 @@ class Trials:
 
     @classmethod
     def of_journal(cls, race: Replay, metric: str | None = None) -> Self:
-        """Of the trials that have a score by now."""
+        """The table of the trials of a journal that have a score by now."""
         trials = sorted(race.records)
         if not trials:
             raise ValueError("no candidate has a score yet; look again when one has")

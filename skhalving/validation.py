@@ -1,8 +1,8 @@
-"""How classes of estimators stop early on a validation set, and with how many iterations.
+"""How classes of estimators stop early on a validation set, and how many iterations they use.
 
 ``eval_set="fold"`` gives every fit the rows that it is scored on, a fraction gives it that part of
-its training rows. This room says which rows those are, which arguments of ``fit`` a class takes
-them by, and what a fitted model tells of its iterations. Nothing here knows of pipelines or of
+its training rows. This module says which rows these are, by which arguments of ``fit`` each class
+takes them, and how many iterations a fitted model has used. Nothing here knows of pipelines or of
 searches.
 """
 
@@ -35,7 +35,7 @@ class Stopper(NamedTuple):
     Attributes
     ----------
     arguments : callable
-        Makes arguments of ``fit`` from the rows of the validation set.
+        ``arguments(model, X, y, sample_weight)``: the validation set as arguments of ``fit``.
 
     parameters : tuple of str
         The names that the parameter for the number of iterations may have, the usual one first.
@@ -47,8 +47,8 @@ class Stopper(NamedTuple):
         Whether the class can stop early without a validation set from outside.
 
     encode : callable
-        Makes the target of the validation set, as the library needs it, from the model, the target
-        that is trained on, and the target of the validation set.
+        ``encode(model, y_train, y)``: the target ``y`` of the validation set as the library needs
+        it; ``y_train`` is the target that is trained on.
     """
 
     arguments: Arguments
@@ -129,7 +129,7 @@ STOPPERS: dict[str, Stopper] = {
 }
 
 
-# Of estimators that take no validation set.
+# For estimators that take no validation set.
 NO_STOPPER = Stopper(lambda model, X, y, weight: {}, (), {})
 
 
@@ -176,9 +176,9 @@ def check(model: Any, eval_set: Any, fit_params: Mapping[str, Any]) -> None:
 
 
 def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
-    """The parameters with which a model trains so many iterations, without a validation set.
+    """The parameters with which a model trains for ``n_iter`` iterations, without a validation set.
 
-    The model's own maximum remains the limit. If the number is not finite, that maximum is used.
+    The model's own maximum remains the limit. If ``n_iter`` is not finite, that maximum is used.
     """
     stopper, params = stopper_of(model), model.get_params()
     off = {name: value for name, value in stopper.off.items() if name in params}
@@ -190,7 +190,7 @@ def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
 
 
 def unwatched(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the parameters that are callbacks, without the ones that stop early."""
+    """The parameters that hold callbacks, without those callbacks that stop early."""
     return {
         name: [c for c in value if "EarlyStopping" not in type(c).__name__]
         for name, value in params.items()
@@ -199,26 +199,26 @@ def unwatched(params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class HoldOut:
+class ValidationSet:
     """Which rows a fit watches, to stop early when its loss on them gets no better.
 
     Attributes
     ----------
     part : "fold" or float
-        ``"fold"``: the test rows of the fold. A number: that part of the training rows.
+        ``"fold"``: the test rows of the fold. A number: that fraction of the training rows.
 
     stratified : bool
-        Whether a part has the classes of ``y`` in proportion.
+        Whether a fraction has the classes of ``y`` in proportion.
 
     newest : bool
-        Whether a part is the last rows, as for time series.
+        Whether a fraction is the last of the training rows, as for time series.
 
     seed : int
-        Seeds the draw of a part.
+        Seeds the draw of a fraction.
 
     stoppers : mapping of str to Stopper
-        How classes take these rows; sent along, since a worker does not know the classes that the
-        script has registered.
+        How classes take a validation set. The mapping travels to the worker, which does not know
+        the classes that the script has registered.
     """
 
     part: str | float
@@ -228,15 +228,15 @@ class HoldOut:
     stoppers: Mapping[str, Stopper]
 
     def split(self, y: Any, train: Any, test: Any, fold: int) -> Split:
-        """Row indices: those to train on, and those held out."""
+        """Row indices: those to train on, and those of the validation set."""
         if isinstance(self.part, str):
             return train, test
         train = np.asarray(train)
         rng = np.random.RandomState([self.seed, fold, len(train)])
         order = np.arange(len(train)) if self.newest else rng.permutation(len(train))
         if self.stratified and not self.newest:
-            # The first rows of this order have every class. They are trained on, so no class is
-            # held out that the model has not seen.
+            # The first rows of this order have every class. They are trained on, so the validation
+            # set has no class that the model has not seen.
             codes = np.unique(np.asarray(y)[train], return_inverse=True)[1].ravel()
             order = stratified_order(codes, rng)
         n_rest = len(train) - max(1, round(self.part * len(train)))
@@ -245,7 +245,7 @@ class HoldOut:
 
 def n_iter(model: Any) -> float | None:
     """The trees or epochs that a fitted model predicts with: up to its best iteration, where it
-    stopped early. The largest, where it has several; None if it does not tell."""
+    stopped early. The largest number, where it has several; None if it has none."""
     for name, more in _COUNTS:
         with suppress(AttributeError, TypeError, ValueError):
             found = float(np.max(getattr(model, name))) + more
@@ -286,8 +286,8 @@ def register_validation(
 
     arguments : callable
         ``arguments(model, X, y, sample_weight)`` returns a dict of arguments for the model's
-        ``fit``. The rows are as the model's own are: they have gone through the transformers of its
-        pipeline. ``sample_weight`` is None if ``fit`` gets none.
+        ``fit``. ``X`` has gone through the transformers of the model's pipeline, as its training
+        rows have. ``sample_weight`` is None if ``fit`` gets none.
 
     parameter : str
         The parameter that limits the trees, epochs or iterations. The refit sets it to what

@@ -22,7 +22,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from skhalving import HyperbandSearchCV, SuccessiveHalvingSearchCV, journal, register_validation
 from skhalving.pipelines import Sharing
-from skhalving.validation import STOPPERS, HoldOut, trains_alone
+from skhalving.validation import STOPPERS, ValidationSet, trains_alone
 
 X, y = load_breast_cancer(return_X_y=True)
 rng = np.random.RandomState(0)
@@ -338,7 +338,7 @@ def test_a_fraction(watcher, resource):
     assert folds == {0, 1, 2}
 
 
-def test_rows_held_out_are_not_taken_for_test_rows(watcher, monkeypatch):
+def test_validation_rows_are_not_taken_for_test_rows(watcher, monkeypatch):
     """What transformers made of either is shared by all candidates, each under a name of its
     own."""
     leave, scored = Sharing._leave, []
@@ -376,12 +376,13 @@ def test_time_series(watcher):
 
 
 def test_every_class_is_trained_on():
-    """A class of one row is not held out, whatever the seed."""
+    """A class of one row is trained on, whatever the seed."""
     labels = np.array([0] * 50 + [1] * 49 + [2])
     for seed in range(50):
-        rows, held = HoldOut(0.5, True, False, seed, {}).split(labels, np.arange(100), [], 0)
-        assert set(labels[rows]) == {0, 1, 2}
-        assert sorted([*rows, *held]) == list(range(100))
+        validation_set = ValidationSet(0.5, True, False, seed, {})
+        train, validation = validation_set.split(labels, np.arange(100), [], 0)
+        assert set(labels[train]) == {0, 1, 2}
+        assert sorted([*train, *validation]) == list(range(100))
 
 
 def test_registered(watcher):
