@@ -102,7 +102,7 @@ def counted(brackets: str) -> Plan:
     return plan
 
 
-# At cuts below full resource a half or a third is kept, at other cuts a third, and at least one,
+# At cuts below the full amount a half or a third is kept, at other cuts a third, and at least one,
 # two or three candidates. There is one bracket; or a second, as large or two thirds as large.
 AS_IMPLEMENTED = "27,14,5,2 / 27,9,3"
 THREE_FINALISTS = "27,14,5,3 / 27,9,3"

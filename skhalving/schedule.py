@@ -363,7 +363,7 @@ def _largest_remainder(shares: Sequence[int], total: int) -> list[int]:
 
 def shares(levels: Sequence[Level], factor: int) -> list[int]:
     """For each cut, lowest first, the number of candidates of which one is kept: two, if those who
-    are kept stay below full resource; ``factor``, if they get all of it."""
+    are kept get less than the full amount; ``factor``, if they get all of it."""
     top = levels[-1].n_resources
     return [2 if level.n_resources < top else factor for level in levels[1:]]
 

@@ -61,7 +61,7 @@ from skhalving.store import Store, temporary_folder
 from skhalving.task import Outcome, Task
 from skhalving.timeout import TimeLimit
 from skhalving.unlogged import unlogged
-from skhalving.validation import STOPPERS, HoldOut, trains_alone, unwatched
+from skhalving.validation import STOPPERS, ValidationSet, trains_alone, unwatched
 from skhalving.validation import check as check_eval_set
 
 _COUNT = [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})]
@@ -520,10 +520,10 @@ class _HalvingSearchCV(BaseSearchCV):
         # Folds with larger training sets come first: they are closest to the rows of the refit, and
         # for time series the latest.
         order = sorted(range(self.n_splits_), key=lambda k: -len(checked.splits[k][0]))
-        hold_out = None
+        validation_set = None
         if self.eval_set is not None:
             stratified, newest = self._labels(checked.y) is not None, self._newest_first
-            hold_out = HoldOut(self.eval_set, stratified, newest, seed, STOPPERS)
+            validation_set = ValidationSet(self.eval_set, stratified, newest, seed, STOPPERS)
         # If rows are the resource, they change from level to level, and no model can go on with
         # them.
         goes_on = self.continue_training is not False and resource.params(1)
@@ -545,7 +545,7 @@ class _HalvingSearchCV(BaseSearchCV):
             families=FAMILIES if goes_on else {},
             insist=self.continue_training is True,
             top=self.max_resources_,
-            hold_out=hold_out,
+            validation_set=validation_set,
             limit=checked.limit and replace(checked.limit, folder=store.folder),
         )
         # Starting points are the last bracket, and run first.
