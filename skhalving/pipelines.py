@@ -185,11 +185,15 @@ class Sharing:
     # -- where scikit-learn calls ------------------------------------------------------------------
 
     def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
-        """What takes the place of the candidate's ``fit``, and notes which rows the fold has."""
-        self._train = X
-        self._known = {"X": (X, _Recipe("fit"))}
-        if y:
-            self._known["y"] = y[0], _Recipe("target")
+        """What takes the place of the candidate's ``fit``, and notes which rows the fold has.
+
+        A scorer may fit the model again, to rows of its own: their origin is unknown.
+        """
+        if self._train is None:
+            self._train = X
+            self._known = {"X": (X, _Recipe("fit"))}
+            if y:
+                self._known["y"] = y[0], _Recipe("target")
         return fit(X, *y, **params)
 
     def cache(self, function: Callable[..., Any], **_: Any) -> Callable[..., Any]:
@@ -200,6 +204,7 @@ class Sharing:
         self, function: Callable[..., Any], transformer: Any, X: Any, y: Any, **options: Any
     ) -> tuple[Any, Any]:
         """One step of a fit: its output and the fitted transformer."""
+        self._steps.pop(id(transformer), None)  # a scorer may fit it again: what it was is over
         before, target = self._origin("last", X), self._origin("y", y)
         kind = f"{before.kind} {type(transformer).__qualname__}"
         routed = {name: dict(given) for name, given in options["params"].items() if given}
@@ -236,15 +241,15 @@ class Sharing:
         rows = rows or ("score train" if X is self._train else "score test")
         self._known = {"X": (X, _Recipe(rows))}
         with ExitStack() as stack:
-            for transformer, fitted in self._steps.values():
-                transform = partial(self._transform, transformer, fitted)
+            for transformer, _ in self._steps.values():
+                transform = partial(self._transform, transformer)
                 stack.enter_context(_instead(transformer, "transform", transform))
             yield
 
-    def _transform(self, transformer: Any, fitted: _Recipe, X: Any, **params: Any) -> Any:
+    def _transform(self, transformer: Any, X: Any, **params: Any) -> Any:
         run = partial(_own, transformer, "transform", X, **params)
-        before = self._recipe_of(X)
-        if before is None:
+        before, (_, fitted) = self._recipe_of(X), self._steps.get(id(transformer), (None, None))
+        if before is None or fitted is None:
             return run()
         recipe = _Recipe(f"{before.kind} {fitted.kind}", (before, fitted), given=params)
         output, _ = self._once(recipe, transformer, run)

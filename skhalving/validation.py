@@ -49,6 +49,9 @@ class Stopper(NamedTuple):
     encode : callable
         ``encode(model, y_train, y)``: the target ``y`` of the validation set as the library needs
         it; ``y_train`` is the target that is trained on.
+
+    idle : tuple of str
+        Those of ``off`` that do nothing without a validation set, so that a refit keeps them.
     """
 
     arguments: Arguments
@@ -56,6 +59,7 @@ class Stopper(NamedTuple):
     off: Mapping[str, Any]
     alone: bool = True
     encode: Callable[[Any, Any, Any], Any] = _as_it_is
+    idle: tuple[str, ...] = ()
 
     def on(self, model: Any) -> list[str]:
         """The model's parameters that ask for early stopping."""
@@ -103,6 +107,9 @@ _ROUNDS = dict.fromkeys(
     ("early_stopping_rounds", "early_stopping_round", "early_stopping", "n_iter_no_change")
 )
 
+# CatBoost cannot be cloned once one of these is set to None.
+_OVERFITTING_DETECTOR = ("early_stopping_rounds", "od_wait", "od_type", "od_pval")
+
 STOPPERS: dict[str, Stopper] = {
     name + kind: stopper
     for kind in ("Classifier", "Regressor")
@@ -118,11 +125,9 @@ STOPPERS: dict[str, Stopper] = {
         "catboost.CatBoost": Stopper(
             _of_catboost,
             ("iterations", "n_estimators", "num_boost_round", "num_trees"),
-            {
-                **dict.fromkeys(("early_stopping_rounds", "od_wait", "od_type", "od_pval")),
-                "use_best_model": False,
-            },
+            {**dict.fromkeys(_OVERFITTING_DETECTOR), "use_best_model": False},
             alone=False,
+            idle=_OVERFITTING_DETECTOR,
         ),
         "sklearn.HistGradientBoosting": Stopper(_of_hist, ("max_iter",), {"early_stopping": False}),
     }.items()
@@ -181,7 +186,7 @@ def trains_alone(model: Any, n_iter: float) -> dict[str, Any]:
     The model's own maximum remains the limit. If ``n_iter`` is not finite, that maximum is used.
     """
     stopper, params = stopper_of(model), model.get_params()
-    off = {name: value for name, value in stopper.off.items() if name in params}
+    off = {n: v for n, v in stopper.off.items() if n in params and n not in stopper.idle}
     alone = {**off, **unwatched(params)}
     if np.isfinite(n_iter):
         counts = next((n for n in stopper.parameters if n in params), stopper.parameters[0])

@@ -383,6 +383,12 @@ def deep_copying(model, X, y):
     return accuracy_score(y, model.predict(X)) + accuracy_score(y[::-1], model.predict(shuffled))
 
 
+def refitting(model, X, y):
+    """Fits the model that it was given again, to other rows, after it has used it."""
+    before = model.predict(X).mean()
+    return before + model.fit(X + X[:1], y).predict(X).mean() + model.fit(X, y).predict(X).mean()
+
+
 def times(factor):
     return FunctionTransformer(lambda X: X * factor)
 
@@ -528,6 +534,11 @@ CASES = {
         [("s", StandardScaler()), ("pca", PCA(5, random_state=0)), ("m", knn)],
         K,
         {"scoring": deep_copying},
+    ),
+    "a scorer that fits": (
+        [("s", StandardScaler()), ("pca", PCA(5, random_state=0)), ("m", knn)],
+        K,
+        {"scoring": refitting, "return_train_score": True},
     ),
     "gaps": ([("f", FunctionTransformer(lambda X: X[:, ::2])), ("m", logistic)], C, {}),
     "no target": (

@@ -395,6 +395,14 @@ def test_registered(watcher):
     assert search.best_estimator_.epochs == 4
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_the_best_estimator_can_be_cloned(library):
+    """Whatever the refit switches off, as anybody does who fits the winner on other rows."""
+    best = search_of(library).fit(X, y)
+    again = clone(best.best_estimator_).fit(X, y)
+    np.testing.assert_array_equal(again.predict(X), best.predict(X))
+
+
 # -- what a fit used, without a validation set ----------------------------------------------------
 
 
