@@ -141,7 +141,7 @@ class Journal:
             If the journal is that of another search; the message names every field that differs.
             The file is as it was.
         """
-        search = json.loads(json.dumps(fingerprint))  # as it will be read
+        search = json.loads(json.dumps(fingerprint, default=_plain))  # as it will be read
         self._file = _open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         _lock(self._file, self.path)
         # Read again, since from now on nobody else writes. A damaged line raises an error here,
@@ -203,7 +203,7 @@ class Journal:
         """
         entry = {
             **record._asdict(),
-            "params": {name: _readable(value) for name, value in record.params.items()},
+            "params": {str(name): _readable(value) for name, value in record.params.items()},
             "outcome": {name: getattr(record.outcome, name) for name in _OUTCOME},
         }
         _check(entry, _RECORD)
@@ -321,7 +321,7 @@ def _damage(path: str, number: int, why: object) -> ValueError:
 
 def _sealed(entry: Mapping[str, Any]) -> bytes:
     """A line, with its checksum as the last key."""
-    body = json.dumps(entry).encode()[:-1]
+    body = json.dumps(entry, default=_plain).encode()[:-1]
     line = body + _seal(body)
     if len(line) >= LONGEST:
         raise ValueError(f"{len(line)} bytes are too many for a line; {LONGEST} is the limit")
@@ -343,7 +343,7 @@ def _seal(body: bytes) -> bytes:
 
 
 def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0  # a bool is an int as well
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and int(value) >= 0
 
 
 def _is_scores(value: Any) -> bool:

@@ -15,6 +15,7 @@ from skhalving.loop import Watcher, Work
 from skhalving.pace import Pace
 from skhalving.race import Move, Trial
 from skhalving.sklearn_private import Callbacks
+from skhalving.space import first_like
 from skhalving.task import Outcome, Task
 
 
@@ -185,12 +186,17 @@ class Recorder(Watcher):
 
     def __init__(self, journal: Journal, work: Work) -> None:
         self._journal, self._work = journal, work
-        self._texts = [stable(candidate) for candidate in work.candidates]
-        if len(set(self._texts)) < len(set(work.first_like)):
+        texts = [stable(work.candidates[first]) for first in work.first_like]
+        if len(set(texts)) < len(set(first_like(work.candidates))):
             raise ValueError(
                 "a journal cannot tell some of the candidates apart, since their parameters read "
                 "the same; give them a repr that differs, or pass journal=None"
             )
+        # Equal configurations of a plain function are evaluated one by one, and are numbered.
+        met, self._texts = Counter[str](), list[str]()
+        for i, (text, first) in enumerate(zip(texts, work.first_like, strict=True)):
+            met[text] += first == i
+            self._texts.append(f"{text} {met[text]}" if met[text] > 1 else text)
         journal.plan(
             {
                 "levels": [list(level) for level in work.race.schedule.levels],

@@ -7,7 +7,7 @@ written for GridSearchCV reads it correctly (scikit-learn #24901, #34250).
 """
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,13 +74,19 @@ def all_cv_results(
         ("test", [outcome.scores for outcome in each], ["score"]),
         ("train", [outcome.train_scores or {} for outcome in each], []),
     ):
-        for metric in next(filter(None, named), otherwise):  # what failed has none
+        for metric in names_of(named) or otherwise:
             name = f"{kind}_{metric}"
             scores = [of_outcome.get(metric, error_score) for of_outcome in named]
             of_splits, mean, std = _over_folds(scores, used)
             results |= {f"split{split}_{name}": column for split, column in enumerate(of_splits)}
             results |= {f"mean_{name}": mean, f"std_{name}": std}
     return results
+
+
+def names_of(scores: Iterable[Mapping[str, float]]) -> list[str]:
+    """The metrics of some evaluations, of which some may have failed: a fit that failed has no
+    scores, and a callable ``scoring`` that failed has "score" alone, whatever its metrics are."""
+    return max(map(list, filter(None, scores)), key=lambda names: names != ["score"], default=[])
 
 
 def _over_folds(

@@ -170,6 +170,7 @@ class Schedule:
     brackets: Sequence[Bracket]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(Level(*level) for level in self.levels))
         object.__setattr__(self, "brackets", tuple(self.brackets))
         if not self.brackets:
             raise ValueError("a schedule without brackets runs nothing; give at least one")
@@ -187,7 +188,7 @@ class Schedule:
                     "the one before it, and the last needs at least one"
                 )
         tallest = max(len(bracket.rungs) for bracket in self.brackets)
-        object.__setattr__(self, "levels", tuple(self.levels[-tallest:]))
+        object.__setattr__(self, "levels", self.levels[-tallest:])
 
     def __iter__(self) -> Iterator[Bracket]:
         return iter(self.brackets)

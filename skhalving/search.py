@@ -43,7 +43,7 @@ from skhalving.pipelines import innermost, owner
 from skhalving.progress import SklearnCallbacks
 from skhalving.race import Race
 from skhalving.resource import Resource, in_half, resource_of
-from skhalving.results import all_cv_results, cv_results, warn_of_non_finite
+from skhalving.results import all_cv_results, cv_results, names_of, warn_of_non_finite
 from skhalving.schedule import Level, Schedule
 from skhalving.session import conduct, frozen_seed, opened
 from skhalving.sklearn_private import (
@@ -563,13 +563,13 @@ class _HalvingSearchCV(BaseSearchCV):
             error_score=self.error_score,
         )
 
-    def _steering_metric(self, scores: Mapping[str, float]) -> str:
+    def _steering_metric(self, names: list[str]) -> str:
         """The metric that decides who is promoted. The metrics of a callable ``scoring`` are known
         only once it has returned."""
-        if list(scores) == ["score"]:
+        if names == ["score"]:
             return "score"
-        self._check_refit_for_multimetric(scores)
-        return self.refit if isinstance(self.refit, str) else next(iter(scores))
+        self._check_refit_for_multimetric(names)
+        return self.refit if isinstance(self.refit, str) else names[0]
 
     # -- 4. the results -------------------------------------------------------------------------
 
@@ -640,7 +640,7 @@ class _SearchWork(Work):
 
     evaluate: Evaluate
     callbacks: SklearnCallbacks
-    metric: Callable[[Mapping[str, float]], str]
+    metric: Callable[[list[str]], str]
     error_score: Any
     parts: dict[tuple[int, int], Evaluate] = field(default_factory=dict)
 
@@ -652,10 +652,10 @@ class _SearchWork(Work):
         return partial(self.parts[key], task, self.candidates[task.candidate], reporting)
 
     def score(self, outcomes: Sequence[Outcome]) -> float:
-        named = next((o.scores for o in outcomes if o.scores), None)
-        if named is None:
+        names = names_of(outcome.scores for outcome in outcomes)
+        if not names:
             return float(self.error_score)
-        metric = self.metric(named)
+        metric = self.metric(names)
         return float(np.mean([o.scores.get(metric, self.error_score) for o in outcomes]))
 
     def lost(self, task: Task, why: str) -> Outcome:

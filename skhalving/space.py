@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-import joblib
 import numpy as np
 from sklearn.model_selection import ParameterGrid, ParameterSampler
 
+from skhalving.fingerprint import stable
 from skhalving.schedule import Bracket, Schedule
 
 Grids = Mapping[str, Any] | list[Mapping[str, Any]]
@@ -111,20 +111,23 @@ def draw(
     return candidates
 
 
-def first_like(candidates: Sequence[dict[str, Any]]) -> list[int]:
-    """For each candidate, the number of the first that equals it: its own number, unless a grid
-    repeats a point."""
+def first_like(candidates: Sequence[Any]) -> list[int]:
+    """For each candidate, the number of the first that equals it: its own number, unless it was
+    there before. NumPy's numbers equal Python's."""
     first: dict[Hashable, int] = {}
     return [first.setdefault(_key(point), i) for i, point in enumerate(candidates)]
 
 
-def _key(point: dict[str, Any]) -> Hashable:
-    return frozenset((name, type(value), _hashable(value)) for name, value in point.items())
+def _key(point: Any) -> Hashable:
+    if isinstance(point, dict):
+        return frozenset((name, _key(value)) for name, value in point.items())
+    value = point.item() if isinstance(point, np.generic) else point
+    return type(value), _hashable(value)
 
 
 def _hashable(value: Any) -> Hashable:
     try:
         hash(value)
     except TypeError:
-        return joblib.hash(value)
+        return stable(value)
     return value

@@ -177,6 +177,35 @@ def test_a_scorer_that_fails_costs_its_candidate():
     assert_array_equal(np.isnan(search.all_cv_results_["mean_test_score"]), lost)
 
 
+@pytest.mark.filterwarnings("ignore:Scoring failed:UserWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
+@pytest.mark.parametrize("error_score", [np.nan, -1.0])
+def test_a_callable_of_several_metrics_that_fails(error_score):
+    """It costs every metric, also where the first candidate of all is the one that fails, or where
+    only some of the folds fail."""
+    plan = hyperband().fit(X, y).all_cv_results_
+    first, calls = plan["param_a"][0], []
+
+    def picky(estimator, X, y):
+        calls.append(estimator.a)
+        if estimator.a == first or (estimator.a == 99 and calls.count(99) < 3):
+            raise RuntimeError("picky")
+        return {"b": -float(estimator.a), "a": float(estimator.a)}
+
+    search = hyperband(
+        scoring=picky, refit="a", error_score=error_score, starting_points=[{"a": 99}]
+    ).fit(X, y)
+    every = search.all_cv_results_
+    assert "mean_test_score" not in every
+    for metric, sign in {"a": 1, "b": -1}.items():
+        of_99 = [sign * 99, error_score, error_score]
+        expected = {**{a: sign * a for a in range(17)}, first: error_score, 99: np.mean(of_99)}
+        means = [expected[a] for a in every["param_a"]]
+        np.testing.assert_allclose(every[f"mean_test_{metric}"], means)
+    best = 99 if error_score == -1 else max(every["param_a"][every["param_a"] < 99])
+    assert search.best_params_ == {"a": best}
+
+
 class NeverDone(Remember):
     """Has not converged, however many steps it may take."""
 

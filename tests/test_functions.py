@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -30,7 +31,7 @@ from skhalving import (
     hyperband_schedule,
     successive_halving,
 )
-from skhalving.journal import Journal
+from skhalving.journal import Journal, read
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -396,6 +397,48 @@ def test_a_journal_answers_what_was_done(tmp_path, random_state, monkeypatch):
     assert path.read_bytes().count(b"\n") == len(lines)
 
 
+def test_a_journal_takes_numbers_of_numpy(tmp_path, monkeypatch):
+    """Whatever is given as one, it is the same search as with Python's."""
+    levels = hyperband_schedule(9).levels
+    mine = Schedule(np.array(levels), [Bracket.on(levels, *np.array([9, 3, 1]))])
+    plain = {"max_resources": 9, "min_resources": 1, "factor": 3, "maximize": True}
+    path = tmp_path / "journal"
+    first = successive_halving(
+        lambda x, resource: x / resource, np.arange(9), journal=path, schedule=mine,
+        **{name: np.array(value)[()] for name, value in plain.items()},
+    )  # fmt: skip
+    monkeypatch.setattr(Journal, "write", None)  # nothing runs again
+    again = successive_halving(lambda x, resource: x / resource, range(9), journal=path, **plain)
+    assert without_seconds(again) == without_seconds(first)
+
+
+def test_equal_configurations_in_a_journal(tmp_path, monkeypatch):
+    """Each is evaluated by itself, as without a journal, and found again."""
+    odd = [lambda: 0]  # can be neither hashed nor pickled
+    configurations = [{"x": 2}, {"x": np.int64(2)}, {"x": 1}, {"x": 2}, 2, odd, 2, {"x": 1}, odd]
+    SEEN.clear()
+    options = {"max_resources": 9, "journal": tmp_path / "journal"}
+    first = successive_halving(another_each_time, configurations, **options)
+    assert len(SEEN) == first.schedule.n_fits
+    monkeypatch.setattr(Journal, "write", None)  # nothing runs again
+    again = successive_halving(another_each_time, configurations, **options)
+    assert without_seconds(again) == without_seconds(first)
+
+
+def another_each_time(configuration, resource):
+    SEEN.append(resource)
+    return len(SEEN) % 5
+
+
+def test_names_of_any_kind_in_a_journal(tmp_path):
+    """JSON has names that are strings alone."""
+    configurations = [{(1, 2): x, np.int64(3): x, None: x} for x in range(9)]
+    path = tmp_path / "journal"
+    successive_halving(lambda c, resource: c[1, 2], configurations, max_resources=9, journal=path)
+    _, records = read(path)
+    assert [*records][3].params == {"(1, 2)": 3, "3": 3, "None": 3}
+
+
 def test_a_journal_of_another_objective_is_refused(tmp_path):
     """It names what differs, and leaves the file as it was."""
     path = tmp_path / "journal"
@@ -487,6 +530,20 @@ def test_states_that_are_lost(tmp_path, damage):
         result = stateful(tmp_path, states=states)
     assert [state for amount, state in SEEN[11:] if amount == 3] == [None, None]
     assert without_seconds(result) == without_seconds(stateful(tmp_path, journal=None))
+
+
+def test_a_folder_of_states_that_goes_away(tmp_path):
+    """The search does without it, with the same result, and says which one it was."""
+    states = tmp_path / "states"
+
+    def removing(x, resource, state):
+        shutil.rmtree(states, ignore_errors=True)
+        return x, resource
+
+    with pytest.warns(UserWarning, match=r"be kept.* does not see \S*states; some") as told:
+        result = stateful(tmp_path, removing, states=states)
+    assert len(told) == 1
+    assert without_seconds(result) == without_seconds(stateful(tmp_path, removing, journal=None))
 
 
 def other(x, resource, state):

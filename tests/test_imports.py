@@ -11,8 +11,8 @@ PACKAGE = Path(skhalving.__file__).parent
 # Each file may import those below it, and no other.
 ORDER = [
     "__main__", "__init__", "search", "display", "trackers", "trials", "functions", "session",
-    "progress", "loop", "evaluate", "results", "engines", "pace", "journal", "fingerprint",
-    "timeout", "unlogged", "pipelines", "store", "validation", "families", "resource", "space",
+    "progress", "loop", "evaluate", "results", "engines", "pace", "journal", "timeout", "unlogged",
+    "pipelines", "store", "validation", "families", "resource", "space", "fingerprint",
     "sklearn_private", "race", "schedule", "task",
 ]  # fmt: skip
 STANDARD_LIBRARY_ONLY = ["schedule", "race", "task"]

@@ -82,8 +82,9 @@ def test_what_is_left_of_a_function(tmp_path, points):
 
 
 def equal_candidates(path):
-    """A starting point, and points of a grid twice."""
-    grid = [{"a": list(range(9))}, {"a": [3, 4, 5]}]
+    """A starting point, and points of a grid twice, one of them in NumPy's numbers, and one that
+    reads differently."""
+    grid = [{"a": list(range(9))}, {"a": np.arange(3, 6)}, {"a": [0.0, -0.0]}]
     search = HyperbandSearchCV(
         Remember(), grid, cv=3, journal=path, random_state=0, starting_points=[{"a": 8}]
     )

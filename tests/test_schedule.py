@@ -432,7 +432,7 @@ def test_rungs_are_those_of_the_brackets(levels_and_factor, n, rule):
 def test_a_schedule_of_ones_own():
     """From the levels of any plan; lists do, and equal schedules are equal."""
     brackets = [Bracket.on(STANDARD, 27, 14, 5, 2), Bracket.on(STANDARD, 27, 9, 3)]
-    assert Schedule(list(STANDARD), brackets) == hedged(STANDARD, 3)
+    assert Schedule([[*level] for level in STANDARD], brackets) == hedged(STANDARD, 3)
     assert hash(Schedule(STANDARD, brackets)) == hash(hedged(STANDARD, 3))
 
 
