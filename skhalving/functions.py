@@ -486,11 +486,7 @@ def _search(
     on_result: Callable[[dict[str, Any]], object] | None,
 ) -> Result:
     """What the two functions share: a race of the configurations that are drawn."""
-    if states is not None and not (stateful and journal is not None):
-        raise ValueError(
-            f"states={states!r} is where a stateful search finds its states when its journal is "
-            "resumed; pass stateful=True and a journal as well, or no states"
-        )
+    _check_states(states, stateful, journal)
     pace, lasting = Pace(max_time), None
     with opened(journal) as book, temporary_folder() as folder:
         seed = frozen_seed(random_state, book)
@@ -498,10 +494,7 @@ def _search(
         if book is not None:
             fingerprint = _fingerprint(objective, stateful, maximize, configurations, plan)
             book.begin(seed, fingerprint)
-            if states is not None:
-                os.makedirs(states, 0o700, exist_ok=True)
-                whose = joblib.hash(stable((seed, fingerprint, configurations)))
-                lasting = os.path.join(os.path.abspath(states), f"{whose}-")
+            lasting = _lasting(states, (seed, fingerprint, configurations))
         configurations, plan = spaces.with_starting_points(
             configurations, plan, starting_points or []
         )
@@ -523,6 +516,23 @@ def _search(
     found = _result(work)
     assert found is not None  # some evaluation has a score
     return found
+
+
+def _check_states(states: Any, stateful: bool, journal: Any) -> None:
+    if states is not None and not (stateful and journal is not None):
+        raise ValueError(
+            f"states={states!r} is where a stateful search finds its states when its journal is "
+            "resumed; pass stateful=True and a journal as well, or no states"
+        )
+
+
+def _lasting(states: str | os.PathLike[str] | None, search: Any) -> str | None:
+    """What the paths of a search's states begin with in the folder of the user, which is made; None
+    without one."""
+    if states is None:
+        return None
+    os.makedirs(states, 0o700, exist_ok=True)
+    return os.path.join(os.path.abspath(states), f"{joblib.hash(stable(search))}-")
 
 
 def _fingerprint(
