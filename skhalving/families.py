@@ -15,6 +15,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,14 +129,21 @@ _FROM_SCRATCH = {
 def _grow_booster(
     argument: str, model: Any, done: int, amount: int, X: Any, y: Any, **fit_params: Any
 ) -> None:
-    """Hand the model itself to its ``fit`` (XGBoost, LightGBM), which adds the missing trees."""
+    """Hand the model itself to its ``fit`` (XGBoost, LightGBM), which adds the missing trees.
+
+    LightGBM draws rows and columns anew from its seed. XGBoost draws on where the last fit of the
+    process stopped, whatever that was, unless the seed is another than the model's: so it grows.
+    """
+    seed = model.random_state
     if _FROM_SCRATCH & fit_params.keys():
         done = 0
     if done:
         fit_params[argument] = model
+        if argument == "xgb_model" and isinstance(seed, Integral):
+            model.set_params(random_state=seed + done)
     model.set_params(n_estimators=amount - done)
     _fit(model, X, y, **fit_params)
-    model.set_params(n_estimators=amount)
+    model.set_params(n_estimators=amount, random_state=seed)
 
 
 def _grow_catboost(

@@ -511,3 +511,24 @@ def test_boosters_in_a_search_have_as_many_trees_as_the_resource(package):
     np.testing.assert_array_equal(
         search.all_cv_results_["mean_test_score"], search.all_cv_results_["n_resources"]
     )
+
+
+@pytest.mark.parametrize("options", [{"subsample": 0.5}, {"colsample_bynode": 0.5}, {}])
+def test_going_on_does_not_depend_on_fits_before(options):
+    """XGBoost's generator is one for the whole process: what another candidate has drawn from it in
+    the meantime must not matter, and the seed of the model stays as it was."""
+    X, y = load_digits(n_class=3, return_X_y=True)
+    model = booster("xgboost", "Classifier", {**options, "random_state": 1})
+    grow = find(model, "n_estimators").grow
+    first = clone(model)
+    grow(first, 0, 5, X, y)
+    found = []
+    for n_between in (0, 3, 4):
+        gone_on = pickle.loads(pickle.dumps(first))
+        if n_between:
+            clone(model).set_params(n_estimators=n_between, subsample=0.5).fit(X, y)
+        grow(gone_on, 5, 10, X, y)
+        assert gone_on.get_params()["random_state"] == 1
+        found.append(gone_on.predict_proba(X))
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
