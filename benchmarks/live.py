@@ -284,7 +284,8 @@ def run_one(problem: Problem, method: str) -> dict[str, Any]:
     try:
         params = METHODS[method](problem)
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}".splitlines()[0][:300]}
+        said = f"{type(error).__name__}: {error}".split("\n")
+        return {"error": " ".join(filter(None, said))[:300]}
     cpu = time.process_time() - start
     task = problem.task
     _, X_held, _, y_held = task.load()

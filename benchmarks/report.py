@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from pathlib import Path
@@ -102,9 +103,15 @@ def live_table(tables: Sequence[Table], runs: Mapping[str, Runs]) -> str:
 
 
 def errors(lines: Sequence[Mapping[str, Any]]) -> str:
-    """What did not run, and why."""
-    failed = sorted({(line["method"], line["error"]) for line in lines if "error" in line})
-    return "".join(f" `{method}` did not run: `{error}`." for method, error in failed)
+    """How many runs of which method failed, and why the first of them did."""
+    failed: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for line in lines:
+        if "error" in line:
+            failed[line["method"]].append(line)
+    return "".join(
+        f" `{method}` failed in {len(of)} runs, as with `{of[0]['error'][:80]}`."
+        for method, of in failed.items()
+    )
 
 
 def means(
