@@ -78,7 +78,7 @@ class Store:
         """Keep the model that a task has trained. Returns the reason if that cannot be done, else
         None."""
         if not self.is_here():
-            return f"{socket.gethostname()} does not see {os.path.dirname(self._models)}"
+            return f"{socket.gethostname()} does not see the folder {os.path.dirname(self._models)}"
         try:
             self._write(os.path.join(self._folder(task), str(task.amount)), model)
         except Exception as error:
