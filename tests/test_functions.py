@@ -540,7 +540,8 @@ def test_a_folder_of_states_that_goes_away(tmp_path):
         shutil.rmtree(states, ignore_errors=True)
         return x, resource
 
-    with pytest.warns(UserWarning, match=r"be kept.* does not see the folder \S*states; some") as told:
+    gone = r"be kept.* does not see the folder \S*states; some"
+    with pytest.warns(UserWarning, match=gone) as told:
         result = stateful(tmp_path, removing, states=states)
     assert len(told) == 1
     assert without_seconds(result) == without_seconds(stateful(tmp_path, removing, journal=None))
