@@ -131,8 +131,9 @@ def _grow_booster(
 ) -> None:
     """Hand the model itself to its ``fit`` (XGBoost, LightGBM), which adds the missing trees.
 
-    LightGBM draws rows and columns anew from its seed. XGBoost draws on where the last fit of the
-    process stopped, whatever that was, unless the seed is another than the model's: so it grows.
+    LightGBM draws rows and columns anew from its seed. XGBoost does so only if the seed differs
+    from that of the model that it goes on from; else its draws depend on the fits that the process
+    ran before. So its seed is raised by the number of trees.
     """
     seed = model.random_state
     if _FROM_SCRATCH & fit_params.keys():
@@ -197,7 +198,7 @@ def _has_no_callbacks(model: Any) -> bool:
 
 
 def _xgboost_draws_nothing(model: Any) -> bool:
-    # Each call of `fit` starts its draws of rows and columns anew.
+    # A model that goes on draws other rows and columns than one that is trained from scratch.
     names = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
     drawn = any(getattr(model, name) not in (None, 1) for name in names)
     unknown = getattr(model, "kwargs", None)

@@ -185,7 +185,7 @@ class Sharing:
     # -- where scikit-learn calls ------------------------------------------------------------------
 
     def fit(self, fit: Callable[..., Any], X: Any, *y: Any, **params: Any) -> Any:
-        """What takes the place of the candidate's ``fit``, and notes which rows the fold has.
+        """Take the place of the candidate's ``fit``, and note which rows the fold has.
 
         A scorer may fit the model again, to rows of its own: their origin is unknown.
         """
@@ -472,7 +472,7 @@ def _instead(instance: Any, name: str, function: Callable[..., Any]) -> Iterator
 
 
 class _Replaced:
-    """What replaces a method of one instance.
+    """The replacement of a method of one instance.
 
     A scorer may copy the model that it gets: a copy of the instance has the method of its class.
     """
