@@ -12,6 +12,7 @@ import time
 import warnings
 from contextlib import ExitStack
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from sklearn.model_selection import ParameterSampler, _validation
@@ -60,9 +61,10 @@ def on_a_worker(evaluate, task, params):
 def sending(evaluate, amount, fold, configurations):
     """CPU milliseconds of both processes for a batch of one evaluation: the median."""
     part, ended, found = evaluate.part(fold, amount), {}, []
-    with engine(n_jobs=2) as workers:
+    with TemporaryDirectory() as folder, engine(folder, n_jobs=2) as workers:
+        shared = workers.share(part)
         for i, params in enumerate(configurations):
-            call = Call(on_a_worker, part, (Evaluation(i, fold, amount), params))
+            call = Call(on_a_worker, shared, (Evaluation(i, fold, amount), params))
             here = time.process_time()
             workers.send([i], lambda call=call: call)
             ((_, (process, start, end)),) = workers.receive()

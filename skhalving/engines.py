@@ -16,6 +16,7 @@ reason for its use. Checked on joblib 1.5.0 to 1.6.0.
 """
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -23,11 +24,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext, suppress
-from functools import partial
+from functools import lru_cache, partial
 from math import inf
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+import numpy as np
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
 # The errors of loky that say that a process died, and that somebody else shut the pool down; loky
@@ -36,6 +39,12 @@ from joblib.externals.loky.process_executor import ShutdownExecutorError, Termin
 
 # BatchedCalls: what joblib gives its backends to run; it sets the backend for calls within calls.
 from joblib.parallel import BatchedCalls, Parallel, delayed, parallel_config
+
+from skhalving.store import cloudpickle
+
+# A process of loky that has grown by 300 MB ends itself, since loky takes that for a leak.
+_KEPT_VALUES = 10
+_KEPT_BYTES = 10_000_000
 
 
 class Call(NamedTuple):
@@ -71,6 +80,7 @@ class Engine(ABC):
     """Batches may be sent while ``n_free`` is above 0, and are received as they end."""
 
     batch_seconds = 0.0  # how long a batch should be; 0 for single tasks
+    folder: str  # for files that the processes of this machine share
 
     def __init__(self, parallel: Parallel) -> None:
         self._parallel = parallel
@@ -95,8 +105,8 @@ class Engine(ABC):
     def share(self, value: Any) -> Any:
         """A handle for a value that many calls have in common.
 
-        The value travels once where the engine has a place for it (dask, ray). Elsewhere it goes
-        along with every batch, and joblib takes care of large arrays.
+        The value travels once where the engine has a place for it (loky up to 10 MB, dask, ray).
+        Elsewhere it goes along with every batch, and joblib takes care of large arrays.
         """
         return value
 
@@ -203,6 +213,15 @@ class Loky(Threads):
 
     tries = 10  # starts of a process, since a process may also be killed while it starts
 
+    def share(self, value: Any) -> Any:
+        path = Path(self.folder, f"once-{id(value)}")
+        with suppress(Exception), open(path, "wb") as file:  # joblib will say what is wrong
+            _Pickler(file).dump(value)
+            if file.tell() <= _KEPT_BYTES:
+                return _Kept(path)
+        path.unlink(missing_ok=True)
+        return value
+
     def _start(self, call: Call) -> Any:
         batch = self._batch(call, self._use_own_folder)
         while True:
@@ -248,6 +267,30 @@ class Loky(Threads):
                 return executor
             executor.shutdown(kill_workers=True)
         raise error
+
+
+class _Kept(NamedTuple):
+    """A value of a batch for loky: a process reads it from a file once, and keeps it."""
+
+    path: Path
+
+    def __reduce__(self) -> Any:
+        return _read, (self.path,)
+
+
+@lru_cache(_KEPT_VALUES)
+def _read(path: Path) -> Any:
+    return pickle.loads(path.read_bytes())
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Fails at a large array before it copies the array: joblib puts that into shared memory, or
+    leaves it in the file of which it is a map."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray) and value.nbytes > _KEPT_BYTES:
+            raise ValueError(f"{value.nbytes=} is above {_KEPT_BYTES}")
+        return super().reducer_override(value)
 
 
 class Dask(Submitted):
@@ -357,10 +400,11 @@ _ENGINES: dict[str, type[Engine]] = {
 
 
 @contextmanager
-def engine(**options: Any) -> Iterator[Engine]:
+def engine(folder: str, **options: Any) -> Iterator[Engine]:
     """The engine for the joblib backend in use; ``options`` of ``joblib.Parallel``.
 
-    On leaving with an exception, SIGTERM included, running batches are stopped.
+    The folder belongs to the search. On leaving with an exception, SIGTERM included, running
+    batches are stopped.
     """
     parallel = Parallel(**options)
     kind = _ENGINES.get(type(parallel._backend).__name__, Wave)
@@ -375,6 +419,7 @@ def engine(**options: Any) -> Iterator[Engine]:
         made = kind(parallel)
         if made.n_workers == 1 and kind is not Dask:  # others may join a single worker of dask
             made = Here(parallel)
+        made.folder = folder
         try:
             yield made
         except BaseException:

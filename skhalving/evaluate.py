@@ -86,8 +86,8 @@ class Evaluate:
     def part(self, fold: int, amount: int) -> Evaluate:
         """An ``Evaluate`` that holds only the rows of one fold at one amount, if these are few.
 
-        Strings and other objects are not in shared memory and travel with every batch. So the
-        batches of a low level should not hold rows that the level does not use.
+        A worker should not hold rows that its level does not use. Strings and other objects are not
+        in shared memory: if they are many, they travel with every batch.
         """
         part = self.cuts.part(fold, amount)
         if part is None:

@@ -191,7 +191,7 @@ def run(work: Work, watchers: Iterable[Watcher], pace: Pace, **parallel: Any) ->
         Arguments of ``joblib.Parallel``. One engine serves the whole race; a new one would write X
         and y to shared memory again.
     """
-    with engine(**parallel) as workers:
+    with engine(work.store.folder, **parallel) as workers:
         watching = Watchers(work.race.schedule, watchers)
         share = cache(workers.share)
         loop = _Loop(work, watching, pace, share, _Settings())

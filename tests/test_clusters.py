@@ -191,7 +191,7 @@ def all_of(made):
 
 @pytest.fixture
 def made(backend):
-    with engine() as made:
+    with engine("") as made:
         assert type(made) is {"dask": Dask, "ray": Ray}[backend]
         yield made
 
@@ -249,7 +249,7 @@ def test_ray_stops_what_is_running(ray_backend, tmp_path):
     """Leaving with an exception ends what is in flight, so that its place is free again."""
 
     def interrupted():
-        with engine() as made:
+        with engine("") as made:
             for task in range(2):
                 made.send([task], ready(wait_for, str(tmp_path / "never")))
             raise KeyError
@@ -257,14 +257,14 @@ def test_ray_stops_what_is_running(ray_backend, tmp_path):
     with joblib.parallel_config(backend="ray", n_jobs=2):
         with pytest.raises(KeyError):
             interrupted()
-        with engine() as made:
+        with engine("") as made:
             made.send([1], ready(shout))
             assert list(made.receive()) == [([1], ["SHARED"])]
 
 
 def test_one_job_on_ray(ray_backend):
     """A single worker is this process, as joblib has it."""
-    with joblib.parallel_config(backend="ray", n_jobs=1), engine() as made:
+    with joblib.parallel_config(backend="ray", n_jobs=1), engine("") as made:
         made.send([1], ready(own_pid))
         assert list(made.receive()) == [([1], os.getpid())]
 
@@ -276,7 +276,7 @@ def test_dask_makes_again_what_was_shared():
         distributed.LocalCluster(n_workers=1, processes=True, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask"),
-        engine() as made,
+        engine("") as made,
     ):
         shared = made.share(Counted())
         made.send([1], ready(shout, shared=[shared]))
@@ -294,7 +294,7 @@ def test_no_dask_worker_is_left(monkeypatch):
         distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
         joblib.parallel_config(backend="dask", wait_for_workers_timeout=1),
-        engine() as made,
+        engine("") as made,
     ):
         client.retire_workers(list(client.ncores()))
         made.send([1], ready(shout))

@@ -8,11 +8,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import joblib
+import numpy as np
 import pytest
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 
@@ -64,15 +67,23 @@ def all_of(made):
     return received
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """Of the search: what its processes share is in it."""
+    path = tmp_path / "of the search"
+    path.mkdir()
+    return str(path)
+
+
 @pytest.fixture(params=KINDS)
-def made(request):
-    with joblib.parallel_config(backend=request.param), engine(n_jobs=2) as made:
+def made(request, folder):
+    with joblib.parallel_config(backend=request.param), engine(folder, n_jobs=2) as made:
         yield made
 
 
 @pytest.fixture
-def loky():
-    with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+def loky(folder):
+    with joblib.parallel_config(backend="loky"), engine(folder, n_jobs=2) as made:
         yield made
 
 
@@ -80,9 +91,9 @@ def loky():
 def test_which_engine(backend):
     """Each joblib backend has its engine; a single worker is this process."""
     with joblib.parallel_config(backend=backend):
-        with engine(n_jobs=2) as made:
+        with engine("", n_jobs=2) as made:
             assert type(made) is KINDS[backend]
-        with engine(n_jobs=1) as made:
+        with engine("", n_jobs=1) as made:
             assert type(made) is Here
 
 
@@ -116,7 +127,7 @@ def test_a_wave_is_prepared_as_it_starts(backend):
         prepared.append(len(prepared))
         return Call(double, [None], (prepared[-1],))
 
-    with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
+    with joblib.parallel_config(backend=backend), engine("", n_jobs=2) as made:
         for task in range(3):
             made.send([task], partial(prepare))
         assert prepared == []
@@ -134,7 +145,7 @@ def test_an_exception_of_a_call(made):
 def test_the_first_to_end_comes_first(backend, tmp_path):
     """A short batch does not wait for a long one that was sent before it."""
     end = str(tmp_path / "end")
-    with joblib.parallel_config(backend=backend), engine(n_jobs=2) as made:
+    with joblib.parallel_config(backend=backend), engine("", n_jobs=2) as made:
         made.send(["long"], ready(wait_for, end))
         made.send(["short"], ready(double, 1))
         assert made.n_free == 0
@@ -166,7 +177,7 @@ def test_the_pool_is_not_harmed_by_what_runs_alone(loky, tmp_path):
     end, runs = str(tmp_path / "end"), str(tmp_path / "runs")
     loky.send(["other"], ready(wait_for, end, runs))
     wait_for(None, runs)
-    with engine(n_jobs=2) as made:
+    with engine("", n_jobs=2) as made:
         assert alone(made, ready(leave)) == [Died(1)]
     pathlib.Path(end).touch()
     assert all_of(loky) == {"other": end}
@@ -177,7 +188,7 @@ def test_what_runs_alone_is_not_harmed_by_the_pool(loky, tmp_path):
     end, runs = str(tmp_path / "end"), str(tmp_path / "runs")
 
     def other():
-        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+        with joblib.parallel_config(backend="loky"), engine("", n_jobs=2) as made:
             wait_for(None, runs)
             made.send(["deadly"], ready(leave))
             assert all_of(made) == {"deadly": Died(0)}
@@ -195,7 +206,7 @@ def test_an_error_in_another_thread(loky, tmp_path):
     runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
 
     def other():
-        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+        with joblib.parallel_config(backend="loky"), engine("", n_jobs=2) as made:
             made.send(["its own"], ready(double, 1))
             list(made.receive())
             wait_for(None, runs)
@@ -244,12 +255,105 @@ def test_what_no_worker_can_read(loky):
         alone(loky, ready(double, shared=Unreadable()))
 
 
+class Counted:
+    """Notes in a file each time that a process reads it."""
+
+    def __init__(self, path, load=None):
+        self.path, self.load = path, load
+
+    def __setstate__(self, state):
+        self.__dict__ = state
+        with open(self.path, "a") as file:
+            print(os.getpid(), file=file)
+
+
+def pid_and_sum(shared, count=0):
+    (counted,) = shared
+    return os.getpid(), 0 if counted.load is None else float(np.sum(counted.load))
+
+
+def sent_often(made, value, n_batches):
+    """What batches that share a value return, and the processes that read the value."""
+    handle = made.share(value)
+    for i in range(n_batches):
+        made.send([i], ready(pid_and_sum, shared=handle))
+        if made.n_free == 0:
+            list(made.receive())
+    last = [result for _, result in all_of(made).items()]
+    return last, pathlib.Path(value.path).read_text().split()
+
+
+def test_a_process_reads_a_shared_value_once(loky, tmp_path):
+    """However many batches it has; a small array can be written to, as in the script's process."""
+    value = Counted(tmp_path / "reads", load=np.ones(1000))
+    results, readers = sent_often(loky, value, 12)
+    assert len(readers) == len(set(readers)) <= 2
+    assert {total for _, total in results} == {1000.0}
+
+
+def test_many_values_are_shared(loky, tmp_path):
+    """More than a process keeps: each batch has its own."""
+    values = [Counted(tmp_path / str(i), load=np.full(3, i)) for i in range(30)]
+    handles = [loky.share(value) for value in values]
+    for _ in range(2):
+        for i, handle in enumerate(handles):
+            loky.send([i], ready(pid_and_sum, shared=handle))
+            for (task,), (_, total) in loky.receive():
+                assert total == 3 * task
+
+
+@pytest.mark.parametrize("kind", ["array", "map", "columns of a map", "strings"])
+def test_what_is_large_is_left_to_joblib(loky, folder, tmp_path, kind):
+    """A large array is not copied into a file of ours, however it is stored; nor is a large text
+    left there."""
+    n, path = 2_000_000, tmp_path / "numbers"
+    np.ones(n).tofile(path)
+    load = {
+        "array": lambda: np.ones(n),
+        "map": lambda: np.memmap(path, dtype=float, mode="r"),
+        "columns of a map": lambda: np.memmap(path, dtype=float, mode="r").reshape(-1, 4)[:, :3],
+        "strings": lambda: np.array([letter * n for letter in "abcdef"], dtype=object),
+    }[kind]()
+    value = Counted(tmp_path / "reads", load=load)
+    tracemalloc.start()
+    try:
+        assert loky.share(value) is value
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert os.listdir(folder) == []
+    if kind != "strings":
+        assert peak < load.nbytes / 10
+        loky.send([0], ready(pid_and_sum, shared=value))
+        ((_, total),) = all_of(loky).values()
+        assert total == load.size
+
+
+def test_a_process_that_came_later_reads_what_is_shared(loky, tmp_path):
+    """A value outlives the processes that have read it."""
+    value = Counted(tmp_path / "reads")
+    handle = loky.share(value)
+    loky.send(["poison"], ready(leave))
+    assert all_of(loky) == {"poison": Died(0)}
+    loky.send([1], ready(pid_and_sum, shared=handle))
+    ((pid, _),) = all_of(loky).values()
+    ((alone_pid, _),) = alone(loky, ready(pid_and_sum, shared=handle))
+    assert (tmp_path / "reads").read_text().split() == [str(pid), str(alone_pid)]
+
+
+def test_what_cannot_be_pickled_is_left_to_joblib(loky, folder):
+    """The engine hands the value on, so that joblib says what is wrong with it."""
+    value = threading.Lock()
+    assert loky.share(value) is value
+    assert os.listdir(folder) == []
+
+
 def test_an_error_stops_what_is_running(tmp_path):
     """Leaving with an exception does not wait for what is in flight on other processes."""
     runs, never = str(tmp_path / "runs"), str(tmp_path / "never")
 
     def interrupted():
-        with joblib.parallel_config(backend="loky"), engine(n_jobs=2) as made:
+        with joblib.parallel_config(backend="loky"), engine("", n_jobs=2) as made:
             made.send(["long"], ready(pid_of, never, runs))
             wait_for(None, runs)
             raise KeyError
@@ -286,7 +390,7 @@ tempfile.tempdir = folder
 with (
     tempfile.TemporaryDirectory(prefix="skhalving-"),
     joblib.parallel_config(backend=backend),
-    engine(n_jobs=2) as made,
+    engine("", n_jobs=2) as made,
 ):
     call = ready(pid_of, folder + "/never", folder + "/runs")
     if alone == "alone":
@@ -328,15 +432,15 @@ def wait_until(condition):
 def test_sigterm_is_given_back():
     """A handler of the user's stays in force within, and the default action afterwards."""
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    with engine(n_jobs=1):
+    with engine("", n_jobs=1):
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
-        with engine(n_jobs=1):
+        with engine("", n_jobs=1):
             pass
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     mine = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with engine(n_jobs=1):
+        with engine("", n_jobs=1):
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
     finally:
@@ -346,7 +450,7 @@ def test_sigterm_is_given_back():
 def test_sigterm_keeps_its_action_where_pools_are_forked():
     """When a call fails, multiprocessing forks processes that it ends by SIGTERM at once; one that
     handled it would forget it, and be waited for without end."""
-    with joblib.parallel_config(backend="multiprocessing"), engine(n_jobs=2) as made:
+    with joblib.parallel_config(backend="multiprocessing"), engine("", n_jobs=2) as made:
         assert isinstance(made, Wave)
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
@@ -355,7 +459,7 @@ def test_a_thread_leaves_signals_alone():
     """Only the main thread may set a handler."""
 
     def within():
-        with engine(n_jobs=1):
+        with engine("", n_jobs=1):
             return signal.getsignal(signal.SIGTERM)
 
     with ThreadPoolExecutor(1) as threads:
@@ -366,7 +470,7 @@ FORK = """
 import os, signal, time
 from skhalving.engines import engine
 
-with engine(n_jobs=1):
+with engine("", n_jobs=1):
     is_there, is_here = os.pipe()
     if not (pid := os.fork()):
         try:

@@ -227,7 +227,7 @@ class Pool:
 def pool(monkeypatch):
     """A pool in place of joblib's, with batches of two."""
     pool = Pool(0)
-    monkeypatch.setattr("skhalving.loop.engine", lambda **options: nullcontext(pool))
+    monkeypatch.setattr("skhalving.loop.engine", lambda folder, **options: nullcontext(pool))
     monkeypatch.setattr(Pace, "batch_size", lambda *args: 2)
     return pool
 
