@@ -214,6 +214,7 @@ class Loky(Threads):
     tries = 10  # starts of a process, since a process may also be killed while it starts
 
     def share(self, value: Any) -> Any:
+        # A small value is a file, since joblib would write and read it anew with every batch.
         path = Path(self.folder, f"once-{id(value)}")
         with suppress(Exception), open(path, "wb") as file:  # joblib will say what is wrong
             _Pickler(file).dump(value)

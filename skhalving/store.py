@@ -11,9 +11,9 @@ those pages, and the file stays as it was.
 
 A file is written under a temporary name and then renamed, so it is whole or not there. The folder
 is removed when the search ends, also by an exception; that of a killed process is removed by the
-next search on the same machine. Models may be kept in another folder instead, where they outlive a
-process that is killed. This module knows nothing of estimators: a model or a shared value is any
-object that can be pickled.
+next search on the same machine. The engine for loky has its files in it as well. Models may be kept
+in another folder instead, where they outlive a process that is killed. This module knows nothing of
+estimators: a model or a shared value is any object that can be pickled.
 """
 
 import io
