@@ -13,6 +13,7 @@ from __future__ import annotations
 import faulthandler
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -89,8 +90,8 @@ class TimeLimit:
 class _Alarm:
     """An alarm that is set while its context lasts; afterwards what was set before is restored.
 
-    ``rang`` is whether the time was over. An alarm that rings amid an import, say, may come out of
-    it as another error than ``TimeoutError``.
+    ``rang`` is whether the time was over. What the alarm interrupts may turn its error into another
+    than ``TimeoutError``.
     """
 
     def __init__(self, seconds: float, mark: str | None) -> None:
@@ -100,6 +101,7 @@ class _Alarm:
         self.rang = False
 
     def __enter__(self) -> None:
+        self._n_imports = _n_imports(sys._getframe())
         self._end = None if self._mark is None else open(self._mark, "w")
         self._left, self._interval = signal.setitimer(signal.ITIMER_REAL, 0)
         self._start = time.monotonic()
@@ -125,11 +127,20 @@ class _Alarm:
         if not self._inside or frame is None:
             return
         self.rang = True
-        if any(caller.f_code in _EDGES for caller, _ in walk_stack(frame)):
-            # An error here would leave the alarm half set or half taken back: ring a moment later.
+        at_an_edge = any(caller.f_code in _EDGES for caller, _ in walk_stack(frame))
+        if at_an_edge or _n_imports(frame) > self._n_imports:
+            # An error here would leave the alarm half set or half taken back. In an import it would
+            # leave half a module, or be taken for a file that is missing, since TimeoutError is an
+            # OSError. So ring a moment later.
             signal.setitimer(signal.ITIMER_REAL, 0.01, 1.0)
         else:
             raise TimeoutError(f"it ran over fit_timeout={self._seconds} s")
+
+
+def _n_imports(frame: FrameType) -> int:
+    """How many calls on the stack are of the import system."""
+    files = (caller.f_code.co_filename for caller, _ in walk_stack(frame))
+    return sum(file.startswith("<frozen importlib") for file in files)
 
 
 _EDGES = (_Alarm.__enter__.__code__, _Alarm.__exit__.__code__)

@@ -1,6 +1,7 @@
 """The limit of one piece of work: where it strikes, and what it leaves behind."""
 
 import faulthandler
+import importlib
 import os
 import signal
 import subprocess
@@ -65,6 +66,48 @@ def pass_time(monkeypatch):
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(gone))
     monkeypatch.setattr(timeout, "time", clock)
     return gone.append
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """Make a module of this name and text that can be imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def made(name, text):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+        return name
+
+    return made
+
+
+def test_an_import_is_not_broken_off(limit, module):
+    """The alarm rings when the import is over, and the module is whole: half a module, or one that
+    is taken for missing, would fail all that the process evaluates later."""
+    name = module(
+        "rings_amid_import", "import signal; signal.raise_signal(signal.SIGALRM); WHOLE = True"
+    )
+    with pytest.raises(TimeoutError):  # noqa: PT012, SIM117
+        with limit(LONG).around(("a",)):
+            importlib.import_module(name)
+            time.sleep(60)
+    assert sys.modules[name].WHOLE
+
+
+def test_work_within_an_import_is_stopped(module):
+    """A script that is imported may search: its limits ring as elsewhere."""
+    name = module(
+        "searches_amid_import",
+        """
+        import os, signal
+        from skhalving.timeout import TimeLimit
+        with TimeLimit(3600.0, os.curdir, os.getpid()).around(("a",)):
+            signal.raise_signal(signal.SIGALRM)
+            LATE = True
+        """,
+    )
+    with pytest.raises(TimeoutError):
+        importlib.import_module(name)
 
 
 def test_work_that_runs_over_is_stopped(limit):
