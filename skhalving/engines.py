@@ -215,7 +215,7 @@ class Loky(Threads):
 
     def share(self, value: Any) -> Any:
         # A small value is a file, since joblib would write and read it anew with every batch.
-        path = Path(self.folder, f"once-{id(value)}")
+        path = Path(self.folder, f"kept-{id(value)}")
         with suppress(Exception), open(path, "wb") as file:  # joblib will say what is wrong
             _Pickler(file).dump(value)
             if file.tell() <= _KEPT_BYTES:

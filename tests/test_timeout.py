@@ -103,7 +103,6 @@ def test_work_within_an_import_is_stopped(module):
         from skhalving.timeout import TimeLimit
         with TimeLimit(3600.0, os.curdir, os.getpid()).around(("a",)):
             signal.raise_signal(signal.SIGALRM)
-            LATE = True
         """,
     )
     with pytest.raises(TimeoutError):
