@@ -90,8 +90,8 @@ class TimeLimit:
 class _Alarm:
     """An alarm that is set while its context lasts; afterwards what was set before is restored.
 
-    ``rang`` is whether the time was over. What the alarm interrupts may turn its error into another
-    than ``TimeoutError``.
+    ``rang`` is whether the time was over. A fit or a scorer may turn the ``TimeoutError`` into an
+    error of its own. No import is interrupted.
     """
 
     def __init__(self, seconds: float, mark: str | None) -> None:
